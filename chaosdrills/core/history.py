@@ -1,0 +1,124 @@
+"""The history model: what an observer saw, as columns.
+
+A *history* is a header, operations (writes and reads), marks, read-backs (`Final`) and an end. Operations are kept as
+numpy columns so that a million of them are judged in a second; a record file maps onto them.
+
+Times are int64 nanoseconds on the record's clock (CLOCK_BOOTTIME, 0 at the header).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+NS = 1_000_000_000
+NO_SEQ = -1  # a read that found nothing, or a damaged payload in a read-back
+NO_TIME = -(2**63)  # `completed_s` null: never completed as far as anyone knows
+
+StreamKind = Literal["log", "register"]
+MARK_NAMES = ("fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained")
+
+
+class Outcome(IntEnum):
+    """`OK`: acknowledged as promised. `FAILED`: known not applied. `UNKNOWN`: may be applied."""
+
+    OK = 0
+    FAILED = 1
+    UNKNOWN = 2
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Operations of one kind, as columns of equal length n, in any order.
+
+    `stream` int32[n] indexes `History.streams`; `seq` int64[n] (`NO_SEQ` is null); `invoked_ns` and `completed_ns`
+    int64[n] (`NO_TIME` is null); `outcome` uint8[n] of `Outcome`.
+    """
+
+    stream: npt.NDArray[np.int32]
+    seq: Ints
+    invoked_ns: Ints
+    completed_ns: Ints
+    outcome: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def select(self, chosen: Bools | Ints) -> "Operations":
+        """The operations that `chosen` (a mask or indices) picks."""
+        return Operations(
+            self.stream[chosen],
+            self.seq[chosen],
+            self.invoked_ns[chosen],
+            self.completed_ns[chosen],
+            self.outcome[chosen],
+        )
+
+    @staticmethod
+    def of(rows: list[tuple[int, int, int, int, int]]) -> "Operations":
+        """Columns from rows of (stream, seq, invoked_ns, completed_ns, outcome)."""
+        table = np.array(rows, dtype=np.int64).reshape(len(rows), 5)
+        return Operations(
+            table[:, 0].astype(np.int32),
+            table[:, 1].copy(),
+            table[:, 2].copy(),
+            table[:, 3].copy(),
+            table[:, 4].astype(np.uint8),
+        )
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A named instant in the record. `name` is one of `MARK_NAMES`."""
+
+    name: str
+    at_ns: int
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Final:
+    """The whole read-back of one stream at `at_ns`: int64 `seqs` in the order found, `NO_SEQ` where damaged."""
+
+    at_ns: int
+    seqs: Ints
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything an observer recorded. `finals` maps a stream's index to its read-back.
+
+    `end_ns` is None when the observer died; `warnings` say what was wrong with the file it came from (a torn tail).
+    """
+
+    service: str
+    stream_kind: StreamKind
+    started_at: str
+    streams: tuple[str, ...]
+    writes: Operations
+    reads: Operations
+    marks: tuple[Mark, ...] = ()
+    finals: Mapping[int, Final] = field(default_factory=dict)
+    end_ns: int | None = None
+    header: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def marks_named(self, *names: str) -> list[int]:
+        """Instants (ns) of the marks with one of `names`, ascending."""
+        return sorted(mark.at_ns for mark in self.marks if mark.name in names)
+
+
+def to_ns(seconds: float) -> int:
+    """Seconds to the nearest nanosecond."""
+    return round(seconds * NS)
+
+
+def to_s(ns: int) -> float:
+    """Nanoseconds to seconds."""
+    return int(ns) / NS

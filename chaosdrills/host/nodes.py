@@ -1,0 +1,124 @@
+"""Clusters that run on this machine, written down: what each node is, how it is started, which process it is.
+
+The file `$XDG_STATE_HOME/chaosdrills/lab/<service>/lab.json` is the contract between the lab, which starts and stops
+clusters, and the faults, which kill and start single nodes of one. Changes are made under a lock, and written before
+a process is waited for. Format (version 1)::
+
+    {"version": 1, "service": "kafka", "owner": {"pid": 1, "start_ticks": 2} | null, "endpoint": "127.0.0.1:29092,...",
+     "options": {...}, "nodes": [{"id": 1, "endpoint": "127.0.0.1:29092", "argv": [...], "env": {...}, "cwd": "...",
+     "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null}, ...]}
+
+`owner` is the process whose death ends the lab; null for one started by ``lab up``.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaosdrills.errors import UnavailableError
+from chaosdrills.host.files import locked, write_json
+from chaosdrills.host.paths import state_dir
+from chaosdrills.host.processes import Identity, is_alive, spawn
+
+VERSION = 1
+
+
+@dataclass
+class Node:
+    """One server: how to start it, where its data and log are, and which process it is now (None: stopped)."""
+
+    id: int
+    endpoint: str
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    log: str
+    data_dir: str
+    process: Identity | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process lives (a paused one does)."""
+        return self.process is not None and is_alive(self.process)
+
+
+@dataclass
+class Cluster:
+    """All nodes of one service's lab."""
+
+    service: str
+    endpoint: str
+    nodes: list[Node]
+    owner: Identity | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def node(self, node_id: int) -> Node:
+        """The node `node_id`. Raises `UnavailableError` naming those there are."""
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        known = ", ".join(str(node.id) for node in self.nodes)
+        raise UnavailableError(f"the {self.service} lab has no node {node_id}.", f"choose one of {known}.")
+
+
+def cluster_dir(service: str) -> Path:
+    """The folder of `service`'s lab: lab.json, and what its servers write."""
+    return state_dir("lab", service)
+
+
+def load(service: str) -> Cluster | None:
+    """The written-down cluster of `service`, alive or dead; None if there is none."""
+    path = cluster_dir(service) / "lab.json"
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UnavailableError(
+            f"the lab's state {path} is damaged: {error}.", f"run 'chaos drills lab down {service}'."
+        ) from error
+    if data.get("version") != VERSION:
+        raise UnavailableError(
+            f"the lab's state {path} has version {data.get('version')!r}.",
+            "end that lab with the version that made it.",
+        )
+    nodes = [Node(**{**node, "process": _identity(node["process"])}) for node in data["nodes"]]
+    return Cluster(data["service"], data["endpoint"], nodes, _identity(data["owner"]), data["options"])
+
+
+def save(cluster: Cluster) -> None:
+    """Write `cluster` down. The caller holds `changing` or is its only user."""
+    write_json(cluster_dir(cluster.service) / "lab.json", {"version": VERSION, **asdict(cluster)})
+
+
+def forget(service: str) -> None:
+    """Remove the written-down cluster."""
+    (cluster_dir(service) / "lab.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def changing(service: str) -> Iterator[None]:
+    """Hold the lock under which a cluster is loaded, changed and saved."""
+    with locked(cluster_dir(service) / "lock"):
+        yield
+
+
+def start_node(service: str, node_id: int) -> bool:
+    """Start a stopped node and write its process down. False if it already runs."""
+    with changing(service):
+        cluster = load(service)
+        if cluster is None:
+            raise UnavailableError(f"there is no {service} lab.", f"run 'chaos drills lab up {service}'.")
+        node = cluster.node(node_id)
+        if node.alive:
+            return False
+        node.process = spawn(node.argv, Path(node.log), Path(node.cwd), node.env)
+        save(cluster)
+        return True
+
+
+def _identity(data: dict[str, int] | None) -> Identity | None:
+    return None if data is None else Identity(data["pid"], data["start_ticks"])

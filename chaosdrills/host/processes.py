@@ -1,0 +1,129 @@
+"""Starting, identifying and ending processes.
+
+An *identity* is a pid and the kernel's start time of that process (field 22 of /proc/PID/stat, in clock ticks since
+boot; proc(5)). A pid alone may belong to another process by the time it is used.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosdrills.errors import UnavailableError
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process of this machine, for as long as it lives."""
+
+    pid: int
+    start_ticks: int
+
+
+def identify(pid: int) -> Identity | None:
+    """The identity of the living process `pid`; None if there is none or it is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *rest = stat[stat.rindex(")") + 2 :].split()
+    return None if state in "ZX" else Identity(pid, int(rest[18]))
+
+
+def is_alive(identity: Identity) -> bool:
+    """True if exactly this process still lives (a paused one does)."""
+    return identify(identity.pid) == identity
+
+
+def send_signal(identity: Identity, signum: int) -> bool:
+    """Send `signum` to exactly this process. False if it is gone."""
+    try:
+        handle = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not is_alive(identity):
+            return False
+        signal.pidfd_send_signal(handle, signum)
+        return True
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
+
+
+def spawn(
+    argv: Sequence[str],
+    log: Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Identity:
+    """Start `argv` in a session of its own, its output appended to `log`, no standard input.
+
+    Raises `UnavailableError` if the program cannot be started.
+    """
+    with open(log, "ab") as output:
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, env=env,
+                start_new_session=True, pass_fds=tuple(pass_fds),
+            )  # fmt: skip
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot start {argv[0]}: {error.strerror}.",
+                "check that it is installed and may be executed.",
+            ) from error
+    identity = identify(process.pid)
+    _children[process.pid] = process
+    if identity is None:
+        raise UnavailableError(f"{argv[0]} ended at once.", f"read its log, {log}.")
+    return identity
+
+
+_children: dict[int, "subprocess.Popen[bytes]"] = {}
+
+
+def reap() -> None:
+    """Collect the exit statuses of ended children of this process, so that none stays a zombie."""
+    for pid, process in list(_children.items()):
+        if process.poll() is not None:
+            del _children[pid]
+
+
+def wait_gone(identities: Sequence[Identity], timeout_s: float) -> list[Identity]:
+    """Wait until all are gone or `timeout_s` passed; returns those still alive."""
+
+    def gone() -> bool:
+        reap()
+        return not any(is_alive(identity) for identity in identities)
+
+    wait_until(gone, timeout_s)
+    return [identity for identity in identities if is_alive(identity)]
+
+
+def stop(identities: Sequence[Identity], grace_s: float = 10.0) -> None:
+    """End all: SIGCONT and SIGTERM, then SIGKILL after `grace_s`. Raises `UnavailableError` if one survives that."""
+    for identity in identities:
+        send_signal(identity, signal.SIGTERM)
+        send_signal(identity, signal.SIGCONT)
+    stubborn = wait_gone(identities, grace_s)
+    for identity in stubborn:
+        send_signal(identity, signal.SIGKILL)
+    left = wait_gone(stubborn, 10.0)
+    if left:
+        pids = ", ".join(str(identity.pid) for identity in left)
+        raise UnavailableError(f"processes {pids} do not end on SIGKILL.", "look at them with 'ps'; the disk may hang.")
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, poll_s: float = 0.02) -> bool:
+    """Poll `condition` until it holds or `timeout_s` passed; returns whether it held."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(poll_s)
+    return True
