@@ -114,6 +114,16 @@ class History:
         return sorted(mark.at_ns for mark in self.marks if mark.name in names)
 
 
+def by_stream(operations: Operations) -> dict[int, Operations]:
+    """Operations split by stream, each ascending by seq then `invoked_ns`."""
+    if not len(operations):
+        return {}
+    order = np.lexsort((operations.invoked_ns, operations.seq, operations.stream))
+    numbers, starts = np.unique(operations.stream[order], return_index=True)
+    chunks = np.split(order, starts[1:])
+    return {int(number): operations.select(chunk) for number, chunk in zip(numbers, chunks, strict=True)}
+
+
 def to_ns(seconds: float) -> int:
     """Seconds to the nearest nanosecond."""
     return round(seconds * NS)

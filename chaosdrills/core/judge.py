@@ -1,0 +1,242 @@
+"""The judge: a history and its objectives in, figures and verdicts out. Pure, so any record can be judged again."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaosdrills.core.freshness import Freshness, freshness_of
+from chaosdrills.core.history import NS, History, Outcome, to_ns, to_s
+from chaosdrills.core.intervals import FAR_NS
+from chaosdrills.core.loss import Loss, loss_of
+from chaosdrills.core.marks import all_ended
+from chaosdrills.core.parameters import Parameters
+from chaosdrills.core.recovery import Recovery, recovery_of
+from chaosdrills.core.verdict import Finding, worst
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The objectives to judge against; None: not judged by it.
+
+    `rto_s`, `rpo_s` seconds; `max_lost` records (an RPO of 0 implies 0); `fresh`: data must be fresh within the RTO.
+    """
+
+    rto_s: float | None = None
+    rpo_s: float | None = None
+    max_lost: int | None = None
+    fresh: bool = False
+
+    @property
+    def most_lost(self) -> int | None:
+        """The bound on lost records that is in force."""
+        return 0 if self.max_lost is None and self.rpo_s == 0 else self.max_lost
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Everything that was found. `findings` by objective: rto, freshness, rpo, max_lost (those that were given)."""
+
+    history: History
+    parameters: Parameters
+    limits: Limits
+    recovery: Recovery
+    freshness: Freshness
+    loss: Loss
+    findings: Mapping[str, Finding]
+
+    @property
+    def rto(self) -> Finding:
+        """The worse of the sustained recovery and, where it is judged, freshness."""
+        return worst(self.findings[name] for name in ("rto", "freshness") if name in self.findings)
+
+    @property
+    def rpo(self) -> Finding:
+        """The worse of the loss as time and, where it is judged, as records."""
+        return worst(self.findings[name] for name in ("rpo", "max_lost") if name in self.findings)
+
+    @property
+    def overall(self) -> Finding:
+        """The drill's verdict."""
+        return worst(self.findings.values())
+
+    @property
+    def rto_judged_s(self) -> float | None:
+        """The pessimistic recovery time: measured plus resolution; None if it was not measured."""
+        measured = self.recovery
+        if measured.actual_ns is None or measured.resolution_ns is None:
+            return None
+        return to_s(measured.actual_ns + measured.resolution_ns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `chaos drills judge --json` prints. Not measured is None."""
+        tally = self.loss.tally
+        return {
+            "verdict": self.overall.verdict,
+            "rto_verdict": self.rto.verdict,
+            "rpo_verdict": self.rpo.verdict,
+            **_recovery_figures(self.recovery),
+            "freshness_s": _seconds(self.freshness.actual_ns),
+            "baseline_per_s": self.recovery.baseline.per_s if self.recovery.baseline else None,
+            "outages": _pairs(self.recovery.outages),
+            "rpo_actual_s": _seconds(self.loss.actual_ns),
+            **_attempts(self.history),
+            **{name: tally.get(name) for name in ANOMALIES},
+            "parameters": {**self.parameters.as_dict(), **_limits(self.limits)},
+            "examples": {name: [list(one) for one in shown] for name, shown in tally.examples.items() if shown},
+        }
+
+
+ANOMALIES = ("lost", "recovered", "unexpected", "duplicated", "reordered", "stale")
+
+
+def judge(history: History, limits: Limits, parameters: Parameters | None = None) -> Judgement:
+    """Judge `history` against `limits`."""
+    parameters = parameters or Parameters()
+    recovery = recovery_of(history, parameters)
+    span = (recovery.fault_ns or 0, recovery.load_end_ns or 0)
+    freshness = freshness_of(history, recovery.episodes, span, parameters)
+    loss = loss_of(history, recovery.fault_ns)
+    findings = dict(_findings(recovery, freshness, loss, limits, parameters))
+    blockers = _blockers(history)
+    blocked = {name: finding.blocked(blockers) for name, finding in findings.items()}
+    return Judgement(history, parameters, limits, recovery, freshness, loss, blocked)
+
+
+def _findings(
+    recovery: Recovery, freshness: Freshness, loss: Loss, limits: Limits, parameters: Parameters
+) -> Iterator[tuple[str, Finding]]:
+    if limits.rto_s is not None:
+        watch = _watch_blockers(recovery, parameters)
+        yield "rto", _judge_sustained(recovery, limits.rto_s, parameters).blocked(watch)
+        if limits.fresh:
+            yield "freshness", _judge_freshness(freshness, recovery.resolution_ns, limits.rto_s).blocked(watch)
+    if limits.rpo_s is not None:
+        yield "rpo", _judge_rpo(loss, limits.rpo_s)
+    if limits.most_lost is not None:
+        yield "max_lost", _judge_max_lost(loss, limits.most_lost)
+
+
+def _blockers(history: History) -> list[str]:
+    """What keeps any objective of this record from being met."""
+    blockers = []
+    if not history.marks_named("fault_begin"):
+        blockers.append("no fault was marked")
+    elif not all_ended(history, "fault"):
+        blockers.append("a fault began and did not end: it failed, or hit nothing")
+    if history.end_ns is None:
+        blockers.append("the record has no end: the observer died")
+    return blockers
+
+
+def _watch_blockers(recovery: Recovery, parameters: Parameters) -> list[str]:
+    """Load that ended too soon after the last begin: what came later was not seen."""
+    if not recovery.begins or recovery.load_end_ns is None:
+        return []
+    watched_ns = recovery.load_end_ns - recovery.begins[-1].at_ns
+    if watched_ns >= to_ns(parameters.watch_s):
+        return []
+    return [f"load ended {to_s(watched_ns):.3g} s after the last begin, before watch_s ({parameters.watch_s:g} s)"]
+
+
+def _judge_sustained(recovery: Recovery, rto_s: float, parameters: Parameters) -> Finding:
+    if recovery.fault_ns is None:
+        return Finding("unknown", ("without a fault there is no recovery to measure",))
+    if recovery.baseline is None:
+        return Finding(
+            "unknown",
+            (f"there is no baseline: under {parameters.stable_s:g} s of clean service before the fault",),
+        )
+    if not recovery.episodes or recovery.resolution_ns is None:
+        return Finding("unknown", ("the fault began at or after the end of load",))
+    if recovery.actual_ns is None:
+        return _judge_censored("service was not restored", recovery.at_least_ns or 0, rto_s)
+    return _judge_measured("recovery took", recovery.actual_ns, recovery.resolution_ns, rto_s)
+
+
+def _judge_freshness(freshness: Freshness, resolution_ns: int | None, rto_s: float) -> Finding:
+    if freshness.censored:
+        return _judge_censored("data was not fresh again", freshness.at_least_ns or 0, rto_s)
+    if freshness.actual_ns is None or resolution_ns is None:
+        return Finding("unknown", (freshness.why or "freshness was not measured",))
+    return _judge_measured("fresh data took", freshness.actual_ns, resolution_ns, rto_s)
+
+
+def _judge_censored(what: str, at_least_ns: int, rto_s: float) -> Finding:
+    took = f"{what}; it took at least {to_s(at_least_ns):.3f} s"
+    if at_least_ns > to_ns(rto_s):
+        return Finding("missed", (f"{took}, past the {rto_s:g} s allowed",))
+    return Finding("unknown", (f"{took}, and {rto_s:g} s are allowed",))
+
+
+def _judge_measured(what: str, actual_ns: int, resolution_ns: int, rto_s: float) -> Finding:
+    took = f"{what} {to_s(actual_ns):.3f} s (seen to within {to_s(resolution_ns):.3g} s) of the {rto_s:g} s allowed"
+    if actual_ns > to_ns(rto_s):
+        return Finding("missed", (took,))
+    return Finding("met" if actual_ns + resolution_ns <= to_ns(rto_s) else "unknown", (took,))
+
+
+def _judge_rpo(loss: Loss, rpo_s: float) -> Finding:
+    length_ns = loss.window_ns[1] - loss.window_ns[0] if loss.window_ns else 0
+    if length_ns > to_ns(rpo_s):
+        why = f"acknowledged records of {to_s(length_ns):.3f} s are lost, {rpo_s:g} s are allowed"
+        return Finding("missed", (why,))
+    if loss.actual_ns is None:
+        return Finding("unknown", (loss.why,))
+    summary = (
+        f"acknowledged records of {to_s(length_ns):.3f} s are lost" if length_ns else "no acknowledged time is lost"
+    )
+    return Finding("met", (f"{summary}, {rpo_s:g} s are allowed",)).blocked(_loss_blockers(loss))
+
+
+def _judge_max_lost(loss: Loss, most_lost: int) -> Finding:
+    lost = loss.tally.get("lost")
+    if lost is not None and lost > most_lost:
+        return Finding("missed", (f"{lost} acknowledged records are lost, {most_lost} are allowed",))
+    if lost is None or loss.missing:
+        return Finding("unknown", (loss.why or "nothing was read back",))
+    why = f"{lost} acknowledged records are lost, {most_lost} are allowed"
+    return Finding("met", (why,)).blocked(_loss_blockers(loss))
+
+
+def _loss_blockers(loss: Loss) -> list[str]:
+    blockers = []
+    if loss.lower_bound:
+        blockers.append("no acknowledged record before the oldest lost one survives, so more may be gone")
+    if loss.may_be_lost:
+        blockers.append(f"{loss.may_be_lost} acknowledged writes may have been replaced or lost")
+    return blockers
+
+
+def _recovery_figures(recovery: Recovery) -> dict[str, Any]:
+    return {
+        "rto_actual_s": _seconds(recovery.actual_ns),
+        "rto_censored": recovery.censored,
+        "rto_at_least_s": _seconds(recovery.at_least_ns),
+        "resolution_s": _seconds(recovery.resolution_ns),
+        "detection_s": _seconds(recovery.detection_ns),
+        "first_success_s": _seconds(recovery.first_success_ns),
+    }
+
+
+def _attempts(history: History) -> dict[str, int]:
+    outcome = history.writes.outcome
+    return {
+        "attempted": len(outcome),
+        "acknowledged": int((outcome == Outcome.OK).sum()),
+        "failed": int((outcome == Outcome.FAILED).sum()),
+        "unknown": int((outcome == Outcome.UNKNOWN).sum()),
+    }
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    return {"rto_s": limits.rto_s, "rpo_s": limits.rpo_s, "max_lost": limits.most_lost, "fresh": limits.fresh}
+
+
+def _pairs(outages: list[tuple[int, int]] | None) -> list[list[float | None]] | None:
+    if outages is None:
+        return None
+    return [[begin / NS, None if end >= FAR_NS else end / NS] for begin, end in outages]
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / NS
