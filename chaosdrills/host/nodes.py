@@ -6,12 +6,17 @@ a process is waited for. Format (version 1)::
 
     {"version": 1, "service": "kafka", "owner": {"pid": 1, "start_ticks": 2} | null, "endpoint": "127.0.0.1:29092,...",
      "options": {...}, "nodes": [{"id": 1, "endpoint": "127.0.0.1:29092", "argv": [...], "env": {...}, "cwd": "...",
-     "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null}, ...]}
+     "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null}, ...],
+     "guard": {"pid": 5, "start_ticks": 6} | null}
 
-`owner` is the process whose death ends the lab; null for one started by ``lab up``.
+`owner` is the process whose death ends the lab, `guard` the one that sees to it; both null for a lab started by
+``lab up``. Two locks lie beside it: ``lock`` is held for the moment of one change, ``up.lock`` for the whole of an up
+or a down.
 """
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -21,7 +26,7 @@ from typing import Any
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.files import locked, write_json
 from chaosdrills.host.paths import state_dir
-from chaosdrills.host.processes import Identity, is_alive, spawn
+from chaosdrills.host.processes import Identity, is_alive, spawn, wait_until
 
 VERSION = 1
 
@@ -54,6 +59,7 @@ class Cluster:
     nodes: list[Node]
     owner: Identity | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    guard: Identity | None = None
 
     def node(self, node_id: int) -> Node:
         """The node `node_id`. Raises `UnavailableError` naming those there are."""
@@ -86,7 +92,8 @@ def load(service: str) -> Cluster | None:
             "end that lab with the version that made it.",
         )
     nodes = [Node(**{**node, "process": _identity(node["process"])}) for node in data["nodes"]]
-    return Cluster(data["service"], data["endpoint"], nodes, _identity(data["owner"]), data["options"])
+    owner, guard = _identity(data["owner"]), _identity(data.get("guard"))
+    return Cluster(data["service"], data["endpoint"], nodes, owner, data["options"], guard)
 
 
 def save(cluster: Cluster) -> None:
@@ -104,6 +111,30 @@ def changing(service: str) -> Iterator[None]:
     """Hold the lock under which a cluster is loaded, changed and saved."""
     with locked(cluster_dir(service) / "lock"):
         yield
+
+
+@contextmanager
+def exclusive(service: str, timeout_s: float) -> Iterator[None]:
+    """Hold the lock under which a whole lab is started or ended; waits for another holder, at most `timeout_s`."""
+    path = cluster_dir(service) / "up.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not wait_until(lambda: _try_lock(descriptor), timeout_s):
+            raise UnavailableError(
+                f"another process has been starting or ending the {service} lab for {timeout_s:g} s.",
+                f"wait for its end, or look who holds {path}.",
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def start_node(service: str, node_id: int) -> bool:

@@ -1,0 +1,218 @@
+"""Three Kafka nodes, each broker and controller (KRaft), on loopback.
+
+Client ports are `base_port` and the two after it, controller ports lie 100 higher. Everything is in the lab's folder
+(`chaosdrills.host.nodes.cluster_dir`): ``node-N`` is a node's log directory, ``node-N.properties`` its settings,
+``node-N.log`` its output. Every setting that decides how fast a failure is noticed is Kafka's own default (the session
+timeout is 9 s), so that figures are honest; the options can change any of them.
+
+Options: `base_port` (int), and `settings` (a dict of broker settings that go over the lab's).
+"""
+
+import base64
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaosdrills.errors import UsageError
+from chaosdrills.host.files import write_atomic
+from chaosdrills.host.nodes import Cluster, Node, cluster_dir
+from chaosdrills.lab import kafka_wire, ports
+from chaosdrills.lab.kafka_runtime import Runtime, find_runtime
+from chaosdrills.lab.progress import Progress
+
+SERVICE = "kafka"
+BASE_PORT = 29092
+NODES = (1, 2, 3)
+CONTROLLER_OFFSET = 100
+DEFAULT_ENDPOINT = ",".join(f"{ports.LOOPBACK}:{BASE_PORT + index}" for index in range(len(NODES)))
+
+# What a drill's cluster needs beyond Kafka's defaults: nothing created by accident, nothing removed by retention,
+# small internal topics, and no waiting for consumers that never come.
+SETTINGS: dict[str, object] = {
+    "auto.create.topics.enable": False,
+    "default.replication.factor": 3,
+    "offsets.topic.replication.factor": 3,
+    "offsets.topic.num.partitions": 3,
+    "transaction.state.log.replication.factor": 3,
+    "transaction.state.log.min.isr": 2,
+    "transaction.state.log.num.partitions": 3,
+    "share.coordinator.state.topic.replication.factor": 3,
+    "share.coordinator.state.topic.min.isr": 2,
+    "share.coordinator.state.topic.num.partitions": 3,
+    "group.initial.rebalance.delay.ms": 0,
+    "log.retention.ms": -1,
+    "log.retention.bytes": -1,
+    "log.cleaner.dedupe.buffer.size": 8 << 20,
+}
+OWNED = ("node.id", "process.roles", "listeners", "log.dirs", "controller.quorum.voters")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one node's files are and which ports it has."""
+
+    id: int
+    folder: Path
+    base_port: int
+
+    @property
+    def client_port(self) -> int:
+        return self.base_port + self.id - 1
+
+    @property
+    def controller_port(self) -> int:
+        return self.client_port + CONTROLLER_OFFSET
+
+    @property
+    def data(self) -> Path:
+        return self.folder / f"node-{self.id}"
+
+    @property
+    def properties(self) -> Path:
+        return self.folder / f"node-{self.id}.properties"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"node-{self.id}.log"
+
+    @property
+    def endpoint(self) -> str:
+        return f"{ports.LOOPBACK}:{self.client_port}"
+
+
+def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` complete and comparable: `{"base_port": int, "settings": {str: str}}`. Raises `UsageError`."""
+    unknown = sorted(set(options) - {"base_port", "settings"})
+    if unknown:
+        raise UsageError(f"the Kafka lab has no option '{unknown[0]}'.", "use base_port and settings.")
+    settings = options.get("settings") or {}
+    if not isinstance(settings, Mapping):
+        raise UsageError("the option 'settings' is not an object of broker settings.", 'write {"name": value}.')
+    return {"base_port": _base_port(options.get("base_port", BASE_PORT)), "settings": _settings(settings)}
+
+
+def prepare(progress: Progress) -> None:
+    """Fetch and make all that a start needs and that lasts: the jars, the format, the AOT cache."""
+    find_runtime(progress)
+
+
+def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
+    """Lay out a new cluster on disk for normalised `options`; nothing is started.
+
+    Raises `UnavailableError` naming the holder of a port that is taken.
+    """
+    runtime = find_runtime(progress)
+    layouts = _layouts(options["base_port"])
+    _require_ports(layouts)
+    return lay_out(SERVICE, runtime, layouts, options)
+
+
+def lay_out(service: str, runtime: Runtime, layouts: list[Layout], options: Mapping[str, Any]) -> Cluster:
+    """Write the data directories and settings of `layouts` and say how each is started."""
+    folder = cluster_dir(service)
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    cluster_id, voters = _uuid(), ",".join(f"{it.id}@{ports.LOOPBACK}:{it.controller_port}" for it in layouts)
+    nodes = []
+    for layout in layouts:
+        _format(layout, cluster_id, runtime.bootstrap)
+        _write_settings(layout, voters, options["settings"])
+        layout.log.unlink(missing_ok=True)
+        argv = [*runtime.argv(temporary), "kafka.Kafka", str(layout.properties)]
+        nodes.append(
+            Node(layout.id, layout.endpoint, argv, runtime.env(), str(folder), str(layout.log), str(layout.data))
+        )
+    return Cluster(service, ",".join(node.endpoint for node in nodes), nodes, options=dict(options))
+
+
+def awaited(cluster: Cluster) -> str:
+    """What is still missing until the cluster can be used; empty when it can.
+
+    It can when every broker answers and knows every broker of the lab as registered and not fenced.
+    """
+    wanted = {node.id for node in cluster.nodes}
+    for node in cluster.nodes:
+        host, _, port = node.endpoint.rpartition(":")
+        try:
+            known = kafka_wire.unfenced_brokers(host, int(port))
+        except (OSError, ValueError) as error:
+            return f"an answer of broker {node.id} at {node.endpoint} ({error})"
+        if known != wanted:
+            return f"broker {node.id} to see all brokers (it sees {sorted(known)})"
+    return ""
+
+
+def remove_data(service: str) -> None:
+    """Remove what the nodes wrote, except their logs and settings."""
+    folder = cluster_dir(service)
+    for path in [*folder.glob("node-?"), folder / "tmp"]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def complaint(line: str) -> bool:
+    """Whether a line of a node's log tells why it ended."""
+    return re.search(r"\b(ERROR|FATAL)\b|Exception|^Error|^Caused by", line) is not None
+
+
+def _layouts(base_port: int) -> list[Layout]:
+    return [Layout(node_id, cluster_dir(SERVICE), base_port) for node_id in NODES]
+
+
+def _require_ports(layouts: list[Layout]) -> None:
+    wanted = [port for layout in layouts for port in (layout.client_port, layout.controller_port)]
+    ports.require_free(wanted, "end that process, or choose another base port (option base_port, --base-port).")
+
+
+def _base_port(value: Any) -> int:
+    highest = 65535 - CONTROLLER_OFFSET - len(NODES)
+    if not isinstance(value, int) or not 1024 <= value <= highest:
+        raise UsageError(f"base_port {value!r} is not a port.", f"choose one from 1024 to {highest}.")
+    return value
+
+
+def _settings(settings: Mapping[str, Any]) -> dict[str, str]:
+    for name in OWNED:
+        if name in settings:
+            raise UsageError(f"the broker setting {name} is the lab's own.", "leave it out.")
+    return {str(name): _text(value) for name, value in sorted(settings.items())}
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _format(layout: Layout, cluster_id: str, bootstrap: Path) -> None:
+    """Make the data directory as StorageTool does: its bootstrap.checkpoint beside a meta.properties of our own."""
+    shutil.rmtree(layout.data, ignore_errors=True)
+    layout.data.mkdir(parents=True)
+    shutil.copyfile(bootstrap, layout.data / "bootstrap.checkpoint")
+    meta = {"version": 1, "cluster.id": cluster_id, "node.id": layout.id, "directory.id": _uuid()}
+    _write_properties(layout.data / "meta.properties", meta)
+
+
+def _write_settings(layout: Layout, voters: str, overrides: Mapping[str, str]) -> None:
+    own = {
+        "process.roles": "broker,controller",
+        "node.id": layout.id,
+        "controller.quorum.voters": voters,
+        "listeners": f"PLAINTEXT://{layout.endpoint},CONTROLLER://{ports.LOOPBACK}:{layout.controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "log.dirs": layout.data,
+    }
+    _write_properties(layout.properties, {**own, **SETTINGS, **overrides})
+
+
+def _write_properties(path: Path, values: Mapping[str, object]) -> None:
+    lines = [f"{name}={_text(value)}" for name, value in values.items()]
+    text = "\n".join(line.replace("\\", "\\\\") for line in lines) + "\n"
+    write_atomic(path, text.encode())
+
+
+def _uuid() -> str:
+    """A random id as Kafka writes it: URL-safe Base64 without padding, and not beginning with a dash."""
+    text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return _uuid() if text.startswith("-") else text

@@ -1,0 +1,83 @@
+"""Is a port free, and if not, who holds it: from /proc/net/tcp and /proc/*/fd (proc(5))."""
+
+import os
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from chaosdrills.errors import UnavailableError
+
+LOOPBACK = "127.0.0.1"
+LISTEN = "0A"
+
+
+def require_free(ports: Iterable[int], hint: str) -> None:
+    """Raise `UnavailableError`, naming port and holder, if one of `ports` cannot be bound on loopback."""
+    for port in ports:
+        if not is_free(port):
+            raise UnavailableError(f"port {port} of {LOOPBACK} is taken by {holder(port)}.", hint)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` of loopback now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def holder(port: int) -> str:
+    """Who listens on `port`: pid and command, as far as this user may see."""
+    inodes = _listening_inodes(port)
+    for pid in _pids():
+        if inodes & _socket_inodes(pid):
+            return f"process {pid} ({command(pid)})"
+    return "a process that this user may not see" if inodes else "a connection that is just closing"
+
+
+def command(pid: int) -> str:
+    """The command line of `pid`, at most 120 characters of it; '?' if it is gone."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return "?"
+    text = b" ".join(words).decode(errors="replace")
+    return text if len(text) <= 120 else f"{text[:58]} ... {text[-57:]}"
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            fields = row.split()
+            if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(fields[9])
+    return inodes
+
+
+def _pids() -> list[int]:
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    inodes: set[str] = set()
+    try:
+        descriptors = list(os.scandir(f"/proc/{pid}/fd"))
+    except OSError:
+        return inodes
+    for descriptor in descriptors:
+        try:
+            target = os.readlink(descriptor.path)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    return inodes

@@ -1,0 +1,51 @@
+"""Fixtures that several suites share: a real Kafka lab, and folders of their own for state."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaosdrills.host.nodes import Cluster
+from chaosdrills.host.processes import identify
+from chaosdrills.lab import lifecycle
+from chaosdrills.lab.ports import is_free
+
+PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
+
+
+def free_base_port() -> int:
+    """A base port for a Kafka lab whose six ports are free now, below the range the kernel hands out itself."""
+    first = 20000 + os.getpid() % 50 * 200
+    for base in range(first, 32000, 200):
+        if all(is_free(base + offset) for offset in PORTS_OF_A_LAB):
+            return base
+    raise RuntimeError("no six free ports for a lab between 20000 and 32000")
+
+
+@pytest.fixture(scope="session")
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A temporary XDG_STATE_HOME for the whole session, in this process's environment too."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def kafka_lab(state_home: Path) -> Iterator[Cluster]:
+    """Three real Kafka brokers for the session, on free ports, with their state in `state_home`.
+
+    Yields the `chaosdrills.host.nodes.Cluster`; `kafka_lab.endpoint` is the bootstrap list, `nodes[i].data_dir` a
+    node's log directory. XDG_STATE_HOME points to this lab from the first use on, so `host.nodes.load("kafka")` finds
+    it, and `start_node("kafka", id)` works. A test that kills a node starts it again and waits until it is in sync:
+    the next test wants all three. Topics are never removed: use names of your own (`uuid.uuid4()`).
+
+    The jars and the AOT cache are the user's own (XDG_CACHE_HOME is left alone), so that only the first run is slow.
+    """
+    base_port = free_base_port()
+    cluster = lifecycle.up("kafka", {"base_port": base_port}, owner=identify(os.getpid()))
+    try:
+        yield cluster
+    finally:
+        lifecycle.down("kafka")
