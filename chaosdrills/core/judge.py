@@ -62,10 +62,16 @@ class Judgement:
     @property
     def rto_judged_s(self) -> float | None:
         """The pessimistic recovery time: measured plus resolution; None if it was not measured."""
-        measured = self.recovery
-        if measured.actual_ns is None or measured.resolution_ns is None:
-            return None
-        return to_s(measured.actual_ns + measured.resolution_ns)
+        return self._judged_s(self.recovery.actual_ns)
+
+    @property
+    def fresh_judged_s(self) -> float | None:
+        """The pessimistic time until data was fresh: measured plus resolution; None if it was not measured."""
+        return self._judged_s(self.freshness.actual_ns)
+
+    def _judged_s(self, actual_ns: int | None) -> float | None:
+        resolution_ns = self.recovery.resolution_ns
+        return None if actual_ns is None or resolution_ns is None else to_s(actual_ns + resolution_ns)
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `chaos drills judge --json` prints. Not measured is None."""

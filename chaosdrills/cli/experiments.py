@@ -1,0 +1,56 @@
+"""`experiments`: the experiments that travel with the package."""
+
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from chaosdrills.errors import UsageError
+
+
+def shipped() -> dict[str, bytes]:
+    """The shipped experiments: file name to content."""
+    folder = resources.files("chaosdrills").joinpath("experiments")
+    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.name.endswith(".json")}
+
+
+@click.group()
+def experiments() -> None:
+    """The shipped experiments."""
+
+
+@experiments.command(name="list")
+def list_shipped() -> None:
+    """List the shipped experiments with their titles."""
+    import json
+
+    for name, content in sorted(shipped().items()):
+        click.echo(f"{name}  {json.loads(content)['title']}")
+
+
+@experiments.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--force", is_flag=True, help="Overwrite files that differ.")
+def copy(folder: Path, force: bool) -> None:
+    """Copy the shipped experiments into FOLDER (made if missing).
+
+    \b
+    Example: chaosdrills experiments copy experiments
+    """
+    from chaosdrills.host.files import write_atomic
+
+    contents = shipped()
+    differing = [name for name, content in contents.items() if _differs(folder / name, content)]
+    if differing and not force:
+        raise UsageError(
+            f"{', '.join(sorted(differing))} in {folder} would be overwritten.",
+            "add --force, or choose another folder.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in sorted(contents.items()):
+        write_atomic(folder / name, content)
+        click.echo(folder / name)
+
+
+def _differs(path: Path, content: bytes) -> bool:
+    return path.exists() and path.read_bytes() != content

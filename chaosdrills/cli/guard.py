@@ -1,0 +1,70 @@
+"""One wrapper around all commands: errors become an `Error:` and a `Try:` line, and the exit status of the house.
+
+click's own 2 and Python's own 1 must not read as verdicts, under `chaos drills` neither.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from chaosdrills.errors import INTERNAL, INTERRUPTED, USAGE, DrillError
+
+STATUS_OF_VERDICT = {"met": 0, "missed": 1, "unknown": 2}
+
+
+class GuardedGroup(click.Group):
+    """A group whose commands, and whose own parsing, end with the house's exit statuses."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the group's own arguments, guarded."""
+        with guarded():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Parse and run a command, guarded."""
+        with guarded():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn every error into a message on standard error and the right exit status."""
+    try:
+        yield
+    except (click.exceptions.Exit, SystemExit):
+        raise
+    except click.UsageError as error:
+        error.show()
+        raise click.exceptions.Exit(USAGE) from error
+    except (KeyboardInterrupt, click.Abort) as error:
+        click.echo("Interrupted.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from error
+    except DrillError as error:
+        _show(error)
+        raise click.exceptions.Exit(error.exit_status) from error
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(0) from error
+    except Exception as error:
+        _show(_unexpected(error))
+        raise click.exceptions.Exit(INTERNAL) from error
+
+
+def _unexpected(error: Exception) -> DrillError:
+    return DrillError(
+        f"unexpected {type(error).__name__}: {error}.",
+        "set CHAOSDRILLS_DEBUG=1 to see where, and report it with the record if there is one.",
+    )
+
+
+def _show(error: DrillError) -> None:
+    if os.environ.get("CHAOSDRILLS_DEBUG"):
+        traceback.print_exc()
+    click.echo(f"Error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"Try: {error.hint}", err=True)

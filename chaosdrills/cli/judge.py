@@ -1,0 +1,49 @@
+"""`judge`: a record or a history in, a verdict and its figures out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chaosdrills.cli.guard import STATUS_OF_VERDICT
+from chaosdrills.cli.judging import judging_options, limits_from, parameters_from
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@judging_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object; reasons go to standard error.")
+@click.pass_context
+def judge(ctx: click.Context, /, file: Path, as_json: bool, **options: Any) -> None:
+    """Judge FILE, a record or a history, against objectives.
+
+    \b
+    Example: chaos drills judge journals/<run>/record --rto 600 --rpo 900 --max-lost 0
+
+    RTO and RPO default to the objectives of the record's service. Exit status: 0 met, 1 missed, 2 unknown.
+    """
+    from chaosdrills.core.judge import judge as judge_history
+    from chaosdrills.observe.reading import open_history
+
+    parameters = parameters_from(options)
+    history = open_history(file)
+    for warning in history.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    judgement = judge_history(history, limits_from(options, history), parameters)
+    result = judgement.as_dict()
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        _print_plainly(result)
+    for reason in judgement.overall.why:
+        click.echo(f"{result['verdict']}: {reason}.", err=as_json)
+    ctx.exit(STATUS_OF_VERDICT[result["verdict"]])
+
+
+def _print_plainly(result: dict[str, Any]) -> None:
+    for name, value in result.items():
+        if name in ("parameters", "examples") and value:
+            click.echo(f"{name}: " + ", ".join(f"{key}={one}" for key, one in value.items()))
+        elif name != "examples":
+            click.echo(f"{name}: {'not measured' if value is None else value}")

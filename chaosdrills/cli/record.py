@@ -1,0 +1,55 @@
+"""`record export` and `record show`: the evidence, for people and for other tools."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def record() -> None:
+    """Read records: the evidence that every figure is computed from."""
+
+
+@record.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of standard output.")
+def export(file: Path, output: Path | None) -> None:
+    """Write the record FILE as a history: one JSON object a line.
+
+    \b
+    Example: chaos drills record export journals/<run>/record -o history.jsonl
+    """
+    from chaosdrills.core.exchange import format_lines
+    from chaosdrills.host.files import writing_atomically
+    from chaosdrills.observe.reading import open_history
+
+    history = open_history(file)
+    for warning in history.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    if output is None:
+        for line in format_lines(history):
+            click.echo(line.rstrip("\n"))
+        return
+    with writing_atomically(output) as stream:
+        for line in format_lines(history):
+            stream.write(line.rstrip("\n").encode() + b"\n")
+
+
+@record.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(file: Path, as_json: bool) -> None:
+    """Say what the record FILE holds: header, counts, streams, marks.
+
+    \b
+    Example: chaos drills record show journals/<run>/record
+    """
+    from chaosdrills.observe.reading import describe, open_history
+
+    facts = describe(open_history(file))
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        click.echo(f"{name}: {value}")
