@@ -1,0 +1,50 @@
+"""`chaos drills heal`: undo what drills left behind."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from chaosdrills.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from chaosdrills.faults.healing import Healing
+
+SERVICES = ("kafka",)
+
+
+@click.command("heal")
+@click.option("--service", type=click.Choice(SERVICES), help="Only this service's faults; all if not given.")
+@click.option("--force", is_flag=True, help="Also heal faults of a drill that still runs (spoils its figures).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def heal(service: str | None, force: bool, as_json: bool) -> None:
+    """Undo every fault that is outstanding on this machine, from any folder.
+
+    Reads the heal log, which every fault is written to before it is done. Safe to repeat. Ends with 0 if all is healed
+    or there was nothing to do, with 69 if something is left.
+    """
+    from chaosdrills.faults.healing import heal_outstanding
+
+    healing = heal_outstanding(service or "", force=force)
+    if as_json:
+        outcomes = [asdict(outcome) for outcome in healing.outcomes]
+        click.echo(json.dumps({"outcomes": outcomes}, indent=2))
+    else:
+        _show(healing)
+    left = sum(not outcome.ok for outcome in healing.outcomes)
+    if left:
+        raise UnavailableError(
+            f"{left} of {len(healing.outcomes)} faults are not healed.",
+            "do what is said for each, then run 'chaos drills heal' again.",
+        )
+
+
+def _show(healing: "Healing") -> None:
+    if not healing.outcomes:
+        click.echo("Nothing to heal.")
+    for outcome in healing.outcomes:
+        why = f": {outcome.why}" if outcome.why else ""
+        click.echo(f"{outcome.result}: {outcome.what}{why}")
+        if outcome.hint:
+            click.echo(f"  Try: {outcome.hint}")

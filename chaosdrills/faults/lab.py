@@ -1,0 +1,42 @@
+"""Which written-down cluster a lab fault may hit: the one that the experiment's clients talk to, and no other."""
+
+from chaosdrills.errors import UnavailableError, UsageError
+from chaosdrills.host.nodes import Cluster, load
+
+
+def reachable_lab(service: str, endpoint: str) -> Cluster:
+    """The lab of `service`, if `endpoint` (comma-separated host:port) is its own.
+
+    Raises `UsageError` if the experiment was pointed at another cluster, `UnavailableError` if there is no lab.
+    """
+    cluster = load(service)
+    if cluster is None:
+        raise UnavailableError(
+            f"there is no {service} lab on this machine, and nothing was injected.",
+            f"run 'chaos drills lab up {service}'. {OTHER_WAYS}",
+        )
+    asked, own = _addresses(endpoint), _addresses(cluster.endpoint)
+    if not asked or not asked <= own:
+        raise UsageError(
+            f"the experiment talks to {endpoint or 'no server'}, which is not the {service} lab at {cluster.endpoint}: "
+            "a lab fault hits nothing but the lab.",
+            OTHER_WAYS,
+        )
+    return cluster
+
+
+def is_lab(service: str, endpoint: str) -> bool:
+    """Whether `endpoint` is the written-down lab's own. Raises `UnavailableError` if its state is damaged."""
+    cluster = load(service)
+    asked = _addresses(endpoint)
+    return cluster is not None and bool(asked) and asked <= _addresses(cluster.endpoint)
+
+
+OTHER_WAYS = (
+    "On a cluster of your own use your own command (a 'process' action), or an action of another extension such as "
+    "chaosk8s, and name that action in the argument 'faults' of the observe control."
+)
+
+
+def _addresses(endpoint: str) -> set[str]:
+    return {address.strip() for address in endpoint.split(",") if address.strip()}

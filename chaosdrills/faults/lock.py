@@ -1,0 +1,74 @@
+"""One drill at a time: the lock that is held while faults of a run are outstanding.
+
+`$XDG_STATE_HOME/chaosdrills/faults.lock`, an advisory flock(2) with the holder written in it
+(``{"pid": 1, "drill": "kafka-broker-loss"}``). The kernel releases it when the holder dies, however it dies.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from chaosdrills.errors import UnavailableError
+from chaosdrills.host.paths import state_dir
+
+_held: dict[Path, int] = {}
+
+
+def hold(drill: str = "") -> None:
+    """Take the lock, or keep it if this process has it.
+
+    Raises `UnavailableError` naming the holder if another process has it.
+    """
+    path = _path()
+    if path in _held:
+        return
+    try:
+        _held[path] = _take(path, drill)
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot take the lock {path}: {error.strerror}; nothing was injected.",
+            "make that folder writable, or set XDG_STATE_HOME to another one.",
+        ) from error
+
+
+def release() -> None:
+    """Give the lock back; nothing if this process does not have it."""
+    descriptor = _held.pop(_path(), None)
+    if descriptor is not None:
+        os.ftruncate(descriptor, 0)
+        os.close(descriptor)
+
+
+def _take(path: Path, drill: str) -> int:
+    """The descriptor that holds the lock. Raises `UnavailableError` naming the holder, or `OSError`."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "drill": drill}).encode(), 0)
+    except BlockingIOError as error:
+        holder = _holder(descriptor)
+        os.close(descriptor)
+        raise UnavailableError(
+            f"another drill has faults outstanding on this machine: {holder}; nothing was injected.",
+            "wait until it has ended, or end it and run 'chaos drills heal'.",
+        ) from error
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _path() -> Path:
+    return state_dir() / "faults.lock"
+
+
+def _holder(descriptor: int) -> str:
+    """Who has it, as far as it has been written yet."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+        name = f" ({holder['drill']})" if holder["drill"] else ""
+        return f"process {int(holder['pid'])}{name}"
+    return "a process that has just taken it"

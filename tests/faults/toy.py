@@ -1,0 +1,62 @@
+"""A toy cluster: real HTTP servers on loopback, written down as a lab is, up in a fraction of a second."""
+
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from chaosdrills.host import nodes
+from chaosdrills.host.nodes import Cluster, Node
+from chaosdrills.host.processes import stop, wait_until
+
+SERVICE = "toy"
+
+
+def answers(endpoint: str) -> bool:
+    """A client's view: whether the server at `endpoint` answers an HTTP request."""
+    host, port = endpoint.split(":")
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
+        return connection.recv(5) == b"HTTP/"
+    return False
+
+
+@contextmanager
+def toy_cluster(folder: Path, ids: Sequence[int] = (1, 2, 3)) -> Iterator[Cluster]:
+    """A running cluster of servers; all that were ever started are ended."""
+    ports = _free_ports(len(ids))
+    servers = [_node(node_id, port, folder) for node_id, port in zip(ids, ports, strict=True)]
+    nodes.save(Cluster(SERVICE, ",".join(node.endpoint for node in servers), servers))
+    try:
+        for node_id in ids:
+            nodes.start_node(SERVICE, node_id)
+        cluster = now()
+        for node in cluster.nodes:
+            assert wait_until(lambda node=node: answers(node.endpoint), 20), f"{node.endpoint} does not answer"
+        yield cluster
+    finally:
+        cluster = nodes.load(SERVICE)
+        stop([node.process for node in (cluster.nodes if cluster else []) if node.process])
+        nodes.forget(SERVICE)
+
+
+def now() -> Cluster:
+    """The cluster as it is written down now."""
+    cluster = nodes.load(SERVICE)
+    assert cluster is not None
+    return cluster
+
+
+def _node(node_id: int, port: int, folder: Path) -> Node:
+    argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(folder)]
+    log = str(folder / f"{node_id}.log")
+    return Node(node_id, f"127.0.0.1:{port}", argv, {"PATH": ""}, str(folder), log, str(folder))
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

@@ -1,0 +1,55 @@
+"""What `chaos discover` shows of this extension."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from chaosdrills import discover
+from chaosdrills.discovery import ACTIONS, PROBES
+
+PLAIN = {"string", "integer", "number", "boolean", "mapping", "list"}
+
+
+@pytest.fixture(scope="module")
+def activities():
+    return discover()["activities"]
+
+
+def test_every_entry_module_is_listed(activities):
+    assert {activity["mod"] for activity in activities} == {*ACTIONS, *PROBES}
+
+
+def test_the_kafka_activities_are_listed(activities):
+    kafka = {(each["type"], each["name"]) for each in activities if each["mod"].startswith("chaosdrills.kafka.")}
+    assert kafka == {
+        ("action", "kill_broker"),
+        ("action", "start_broker"),
+        ("action", "heal_brokers"),
+        ("action", "wait_whole"),
+        ("probe", "cluster_whole"),
+        ("probe", "partition_leader"),
+    }
+
+
+def test_every_argument_has_a_plain_type(activities):
+    objects = [
+        f"{activity['name']}({argument['name']})"
+        for activity in activities
+        for argument in activity["arguments"]
+        if argument.get("type") not in PLAIN
+    ]
+    assert objects == []
+
+
+def test_every_activity_has_a_line_of_help_and_a_plain_result(activities):
+    lacking = [each["name"] for each in activities if not each["doc"] or each["return_type"] not in PLAIN]
+    assert lacking == []
+
+
+def test_importing_the_package_imports_no_driver():
+    code = "import json, sys, chaosdrills, chaosdrills.discovery; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
+    assert not loaded & {"confluent_kafka", "chaoslib", "numpy"}
