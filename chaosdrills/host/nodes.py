@@ -14,19 +14,18 @@ a process is waited for. Format (version 1)::
 or a down.
 """
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.files import locked, write_json
+from chaosdrills.host.locks import held
 from chaosdrills.host.paths import state_dir
-from chaosdrills.host.processes import Identity, is_alive, spawn, wait_until
+from chaosdrills.host.processes import Identity, is_alive, spawn
 
 VERSION = 1
 
@@ -113,28 +112,9 @@ def changing(service: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def exclusive(service: str, timeout_s: float) -> Iterator[None]:
-    """Hold the lock under which a whole lab is started or ended; waits for another holder, at most `timeout_s`."""
-    path = cluster_dir(service) / "up.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if not wait_until(lambda: _try_lock(descriptor), timeout_s):
-            raise UnavailableError(
-                f"another process has been starting or ending the {service} lab for {timeout_s:g} s.",
-                f"wait for its end, or look who holds {path}.",
-            )
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def exclusive(service: str, timeout_s: float) -> AbstractContextManager[None]:
+    """The lock under which a whole lab is started or ended; waits for another holder, at most `timeout_s`."""
+    return held(cluster_dir(service) / "up.lock", timeout_s, f"starting or ending the {service} lab")
 
 
 def start_node(service: str, node_id: int) -> bool:

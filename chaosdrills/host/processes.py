@@ -33,6 +33,13 @@ def identify(pid: int) -> Identity | None:
     return None if state in "ZX" else Identity(pid, int(rest[18]))
 
 
+def this_process() -> Identity:
+    """The identity of the process that calls this."""
+    identity = identify(os.getpid())
+    assert identity is not None, "a process that runs is alive"
+    return identity
+
+
 def is_alive(identity: Identity) -> bool:
     """True if exactly this process still lives (a paused one does)."""
     return identify(identity.pid) == identity

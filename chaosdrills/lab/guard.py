@@ -9,7 +9,7 @@ import select
 import sys
 
 from chaosdrills.host.processes import Identity, is_alive
-from chaosdrills.lab.lifecycle import down
+from chaosdrills.lab.supervision import end_of_owner
 
 
 def wait_for_death(owner: Identity) -> None:
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     service, pid, start_ticks = arguments
     owner = Identity(int(pid), int(start_ticks))
     wait_for_death(owner)
-    down(service, owner)
+    end_of_owner(service, owner)
 
 
 if __name__ == "__main__":

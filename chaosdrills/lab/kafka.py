@@ -11,16 +11,18 @@ Options: `base_port` (int), and `settings` (a dict of broker settings that go ov
 import base64
 import re
 import shutil
+import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from chaosdrills.errors import UsageError
+from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.host.files import write_atomic
-from chaosdrills.host.nodes import Cluster, Node, cluster_dir
-from chaosdrills.lab import kafka_wire, ports
+from chaosdrills.host.nodes import Cluster, Node, cluster_dir, load
+from chaosdrills.host.processes import this_process
+from chaosdrills.lab import kafka_aot, kafka_wire, ports, supervision
 from chaosdrills.lab.kafka_runtime import Runtime, find_runtime
 from chaosdrills.lab.progress import Progress
 
@@ -28,6 +30,7 @@ SERVICE = "kafka"
 BASE_PORT = 29092
 NODES = (1, 2, 3)
 CONTROLLER_OFFSET = 100
+TRAINING_TIMEOUT_S = 90.0
 DEFAULT_ENDPOINT = ",".join(f"{ports.LOOPBACK}:{BASE_PORT + index}" for index in range(len(NODES)))
 
 # What a drill's cluster needs beyond Kafka's defaults: nothing created by accident, nothing removed by retention,
@@ -97,7 +100,14 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def prepare(progress: Progress) -> None:
     """Fetch and make all that a start needs and that lasts: the jars, the format, the AOT cache."""
-    find_runtime(progress)
+    runtime = find_runtime(progress)
+    cluster = load(SERVICE)
+    if cluster is not None and any(node.alive for node in cluster.nodes) and not kafka_aot.is_made(runtime):
+        raise UnavailableError(
+            "an AOT cache is never made beside a running lab: it would slow the brokers down.",
+            "run 'chaos drills lab down kafka' first.",
+        )
+    kafka_aot.with_cache(runtime, _train, progress)
 
 
 def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
@@ -105,13 +115,23 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
 
     Raises `UnavailableError` naming the holder of a port that is taken.
     """
-    runtime = find_runtime(progress)
-    layouts = _layouts(options["base_port"])
+    layouts = [Layout(node_id, cluster_dir(SERVICE), options["base_port"]) for node_id in NODES]
     _require_ports(layouts)
-    return lay_out(SERVICE, runtime, layouts, options)
+    runtime = kafka_aot.with_cache(find_runtime(progress), _train, progress)
+    return _lay_out(SERVICE, runtime, layouts, options)
 
 
-def lay_out(service: str, runtime: Runtime, layouts: list[Layout], options: Mapping[str, Any]) -> Cluster:
+def _train(runtime: Runtime) -> Cluster:
+    """Start a single broker on free ports, as the training of an AOT cache."""
+    layouts = [Layout(1, cluster_dir(kafka_aot.TRAINING), ports.free_pair(CONTROLLER_OFFSET))]
+    single = {name: "1" for name in SETTINGS if name.endswith((".replication.factor", ".min.isr"))}
+    cluster = _lay_out(kafka_aot.TRAINING, runtime, layouts, {"settings": single})
+    supervision.start(cluster, this_process())
+    supervision.wait_ready(cluster, cast(supervision.Readiness, sys.modules[__name__]), TRAINING_TIMEOUT_S)
+    return cluster
+
+
+def _lay_out(service: str, runtime: Runtime, layouts: list[Layout], options: Mapping[str, Any]) -> Cluster:
     """Write the data directories and settings of `layouts` and say how each is started."""
     folder = cluster_dir(service)
     temporary = folder / "tmp"
@@ -124,7 +144,15 @@ def lay_out(service: str, runtime: Runtime, layouts: list[Layout], options: Mapp
         layout.log.unlink(missing_ok=True)
         argv = [*runtime.argv(temporary), "kafka.Kafka", str(layout.properties)]
         nodes.append(
-            Node(layout.id, layout.endpoint, argv, runtime.env(), str(folder), str(layout.log), str(layout.data))
+            Node(
+                layout.id,
+                layout.endpoint,
+                argv,
+                {**runtime.env(), **supervision.marked(service)},
+                str(folder),
+                str(layout.log),
+                str(layout.data),
+            )
         )
     return Cluster(service, ",".join(node.endpoint for node in nodes), nodes, options=dict(options))
 
@@ -146,20 +174,9 @@ def awaited(cluster: Cluster) -> str:
     return ""
 
 
-def remove_data(service: str) -> None:
-    """Remove what the nodes wrote, except their logs and settings."""
-    folder = cluster_dir(service)
-    for path in [*folder.glob("node-?"), folder / "tmp"]:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def complaint(line: str) -> bool:
     """Whether a line of a node's log tells why it ended."""
     return re.search(r"\b(ERROR|FATAL)\b|Exception|^Error|^Caused by", line) is not None
-
-
-def _layouts(base_port: int) -> list[Layout]:
-    return [Layout(node_id, cluster_dir(SERVICE), base_port) for node_id in NODES]
 
 
 def _require_ports(layouts: list[Layout]) -> None:

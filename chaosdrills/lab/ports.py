@@ -30,6 +30,14 @@ def is_free(port: int) -> bool:
     return True
 
 
+def free_pair(distance: int) -> int:
+    """A port that is free now and has a free one `distance` above it, both below the kernel's ephemeral range."""
+    for port in range(30000, 32000):
+        if is_free(port) and is_free(port + distance):
+            return port
+    raise UnavailableError("no two free ports between 30000 and 32000.", "end what listens on all of them.")
+
+
 def holder(port: int) -> str:
     """Who listens on `port`: pid and command, as far as this user may see."""
     inodes = _listening_inodes(port)

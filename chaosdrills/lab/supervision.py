@@ -1,0 +1,157 @@
+"""Starting the processes of a lab so that none of them can be forgotten, and ending all of them.
+
+Three nets: a process is in lab.json as soon as it runs; every process carries `MARKER` with the lab's folder in its
+environment, so that even one that nobody could write down is found; and while a lab has an owner, a guard process
+(`chaosdrills.lab.guard`) waits for the owner's death.
+
+In a lab's folder, folders are data and go with the lab; files are logs, settings and locks and stay.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from chaosdrills.errors import DrillError, UnavailableError
+from chaosdrills.host import nodes
+from chaosdrills.host.nodes import Cluster, Node
+from chaosdrills.host.paths import state_dir
+from chaosdrills.host.processes import Identity, identify, is_alive, spawn, stop, wait_until
+
+MARKER = "CHAOSDRILLS_LAB"
+LOCK_TIMEOUT_S = 120.0
+LOG_LINES = 8
+
+
+class Readiness(Protocol):
+    """How to see whether a cluster can be used: what is `awaited` (or empty), which log lines are a `complaint`."""
+
+    def awaited(self, cluster: Cluster) -> str: ...
+    def complaint(self, line: str) -> bool: ...
+
+
+def marked(service: str) -> dict[str, str]:
+    """The part of a process's environment that says which lab it belongs to."""
+    return {MARKER: str(nodes.cluster_dir(service))}
+
+
+def start(cluster: Cluster, owner: Identity) -> None:
+    """Start the guard and then every node of `cluster`, writing each down at once."""
+    cluster.owner = owner
+    nodes.save(cluster)
+    cluster.guard = _spawn_guard(cluster.service, owner)
+    for node in cluster.nodes:
+        node.process = spawn(node.argv, Path(node.log), Path(node.cwd), node.env)
+        nodes.save(cluster)
+
+
+def wait_ready(cluster: Cluster, readiness: Readiness, timeout_s: float) -> None:
+    """Wait until `cluster` can be used. Raises `UnavailableError` with the end of a dead node's log, or on time-out."""
+    waiting = ""
+
+    def ready() -> bool:
+        nonlocal waiting
+        _require_alive(cluster, readiness)
+        waiting = readiness.awaited(cluster)
+        return not waiting
+
+    if not wait_until(ready, timeout_s, 0.05):
+        raise UnavailableError(
+            f"the {cluster.service} lab did not start in {timeout_s:g} s; it waited for {waiting}.",
+            f"look into the logs in {nodes.cluster_dir(cluster.service)}, or give it more time (--timeout-s).",
+        )
+
+
+def disown(cluster: Cluster) -> None:
+    """Let a started `cluster` outlive its owner: it has none from now on."""
+    guard, cluster.owner, cluster.guard = cluster.guard, None, None
+    with nodes.changing(cluster.service):
+        nodes.save(cluster)
+    if guard is not None:
+        stop([guard], grace_s=0)
+
+
+def end(service: str) -> bool:
+    """End every process of `service`'s lab, at once, and remove its data. False if there was neither."""
+    with nodes.changing(service):
+        processes, known = _processes(service)
+        stop(processes, grace_s=0)
+        for path in nodes.cluster_dir(service).iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+        nodes.forget(service)
+    return known or bool(processes)
+
+
+def end_of_owner(service: str, owner: Identity) -> bool:
+    """End the lab of `service` if it belongs to `owner`. Waits for an up or a down that is under way."""
+    with nodes.exclusive(service, LOCK_TIMEOUT_S):
+        cluster = nodes.load(service)
+        return cluster is not None and cluster.owner == owner and end(service)
+
+
+def end_orphans() -> list[str]:
+    """End all labs whose owner is dead, of any service; returns their names. The guards do that, unless killed too."""
+    ended = []
+    for folder in sorted(path for path in state_dir("lab").iterdir() if path.is_dir()):
+        try:
+            cluster = nodes.load(folder.name)
+        except DrillError:
+            continue
+        owner = cluster.owner if cluster else None
+        if owner is not None and not is_alive(owner) and end_of_owner(folder.name, owner):
+            ended.append(folder.name)
+    return ended
+
+
+def _require_alive(cluster: Cluster, readiness: Readiness) -> None:
+    for node in cluster.nodes:
+        if not node.alive:
+            lines = "\n".join(f"    {line}" for line in _complaints(node, readiness))
+            raise UnavailableError(
+                f"node {node.id} of the {cluster.service} lab ended while it started. Its log says:\n{lines}",
+                f"correct what it names; the whole log is {node.log}.",
+            )
+
+
+def _complaints(node: Node, readiness: Readiness) -> list[str]:
+    lines = Path(node.log).read_text(errors="replace").splitlines()
+    telling = [line for line in lines if readiness.complaint(line)]
+    return (telling or lines)[-LOG_LINES:]
+
+
+def _spawn_guard(service: str, owner: Identity) -> Identity:
+    argv = [sys.executable, "-m", "chaosdrills.lab.guard", service, str(owner.pid), str(owner.start_ticks)]
+    log = nodes.cluster_dir(service) / "guard.log"
+    log.unlink(missing_ok=True)
+    return spawn(argv, log, Path("/"), {**os.environ, **marked(service)})
+
+
+def _processes(service: str) -> tuple[list[Identity], bool]:
+    """The living processes of the lab but for this one, and whether a lab is written down at all."""
+    found = set(_carrying(marked(service)))
+    try:
+        cluster = nodes.load(service)
+        known = cluster is not None
+    except DrillError:
+        cluster, known = None, True
+    if cluster is not None:
+        written = [cluster.guard, *(node.process for node in cluster.nodes)]
+        found |= {process for process in written if process is not None and is_alive(process)}
+    return [process for process in found if process.pid != os.getpid()], known
+
+
+def _carrying(mark: dict[str, str]) -> list[Identity]:
+    """Living processes with exactly this entry in their environment, as far as this user may read it."""
+    ((name, value),) = mark.items()
+    entry = os.fsencode(f"{name}={value}")
+    carrying = []
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if entry in environment.split(b"\0"):
+            carrying.append(identify(pid))
+    return [identity for identity in carrying if identity is not None]
