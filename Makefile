@@ -1,0 +1,39 @@
+# Two commands do all the set-up: `make drill` runs the main drill on the lab, `make test` passes the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXPERIMENT ?= experiments/kafka-broker-loss.json
+MODULES := chaosdrills tests benchmarks
+
+.PHONY: drill test lint validate bench clean
+
+drill: $(VENV)/.all
+	@$(BIN)/chaos --no-version-check run $(EXPERIMENT)
+
+test: lint validate
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check $(MODULES)
+	$(BIN)/ruff format --check $(MODULES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+validate: $(VENV)/.dev
+	@for experiment in experiments/*.json; do \
+	  $(BIN)/chaos --no-version-check --no-log-file validate $$experiment || exit 1; done
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.all: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.all
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

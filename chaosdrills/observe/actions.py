@@ -1,0 +1,23 @@
+"""Actions that serve every service."""
+
+from chaoslib.exceptions import ActivityFailed
+from chaoslib.types import Configuration, Secrets
+
+from chaosdrills.observe.current import current
+
+__all__ = ["wait_recovered"]
+
+
+def wait_recovered(timeout_s: float = 600.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Wait until the service is restored and stays restored, by the judge's own definition, before anything is healed.
+
+    `timeout_s` seconds: give the RTO. Returns `{"recovered": true, "rto_so_far_s": float}`; fails if the service is
+    not restored in time, if no fault began, or if the observer is gone.
+    """
+    drill = current()
+    if drill is None:
+        raise ActivityFailed("wait_recovered needs the observe control: add it to the experiment's controls.")
+    took_s = drill.wait_restored(timeout_s)
+    if took_s is None:
+        raise ActivityFailed(f"the service was not restored within {timeout_s:g} s; it will be healed now.")
+    return {"recovered": True, "rto_so_far_s": took_s}

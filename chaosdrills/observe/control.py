@@ -1,0 +1,228 @@
+"""The observe control: starts the observer, marks faults, ends the load, judges, and writes what people read.
+
+In an experiment::
+
+    "controls": [{"name": "observe", "provider": {"type": "python", "module": "chaosdrills.observe.control",
+      "arguments": {"name": "kafka-broker-loss", "service": "kafka",
+        "workload": "chaosdrills.kafka.workload:KafkaWorkload",
+        "workload_arguments": {"bootstrap_servers": "${kafka_bootstrap_servers}"}}}}]
+
+`faults` names the actions that are faults, whichever extension they come from (default: the first action of the
+method). Actions of chaosdrills mark themselves. `parameters` are those of `chaosdrills.core.parameters`.
+
+The Chaos Toolkit swallows every exception of a control but `InterruptExecution` in before-hooks; so before-hooks raise
+that, and after-hooks catch, log, and set the journal's status to failed.
+"""
+
+import logging
+import secrets as random_secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chaoslib.exceptions import InterruptExecution
+from chaoslib.run import EventHandlerRegistry, RunEventHandler
+
+from chaosdrills.core.parameters import Parameters
+from chaosdrills.errors import DrillError, UsageError
+from chaosdrills.faults import marking
+from chaosdrills.observe.current import current, set_current
+from chaosdrills.observe.drill import ObservedDrill, Plan
+from chaosdrills.observe.folder import make_folder
+from chaosdrills.observe.outcome import Outcome, conclude
+from chaosdrills.observe.progress import Progress
+from chaosdrills.observe.tolerances import limits_of
+
+logger = logging.getLogger("chaostoolkit")
+
+_progress: Progress | None = None
+_outcome: Outcome | None = None
+_faults: frozenset[str] = frozenset()
+
+
+def configure_control(event_registry: EventHandlerRegistry | None = None, **arguments: Any) -> None:
+    """Ask to be called when everything is over, so that the verdict comes last on the screen."""
+    if event_registry is not None:
+        event_registry.register(_LastWord())
+
+
+class _LastWord(RunEventHandler):  # type: ignore[misc]
+    def finish(self, journal: dict[str, Any]) -> None:
+        global _outcome
+        if _outcome is not None:
+            print("\n".join(_outcome.lines), flush=True)  # noqa: T201
+        _outcome = None
+
+
+def before_experiment_control(
+    context: dict[str, Any],
+    configuration: dict[str, Any] | None = None,
+    secrets: dict[str, Any] | None = None,
+    name: str = "",
+    service: str = "",
+    workload: str = "",
+    workload_arguments: dict[str, Any] | None = None,
+    rate_per_s: float = 200.0,
+    faults: list[str] | None = None,
+    parameters: dict[str, Any] | None = None,
+    journals: str = "journals",
+    progress: bool = True,
+    **timeouts: float,
+) -> None:
+    """Start the observer and wait until it is warm."""
+    global _progress, _faults, _outcome
+    _outcome = None
+    if context.get("dry"):
+        return
+    with _interrupting():
+        _faults = _faults_of(context, faults)
+        plan = Plan(
+            service=service,
+            workload=workload,
+            arguments={**(workload_arguments or {}), **_secret_arguments(service, secrets)},
+            rate_per_s=float(rate_per_s),
+            limits=limits_of(context),
+            parameters=_parameters(parameters),
+            **_timeouts(timeouts),
+        )
+        drill_id = random_secrets.token_hex(4)
+        folder = make_folder(Path(journals), name or context["title"])
+        drill = ObservedDrill(drill_id, context["title"], folder, plan)
+        set_current(drill)
+        marking.set_marker(drill.mark, str(folder))
+        _progress = Progress(drill, shown=progress)
+        _progress.begin()
+        drill.start()
+        if configuration is not None:
+            configuration.update(drill.ready.get("configuration", {}))
+
+
+def before_method_control(context: dict[str, Any], **arguments: Any) -> None:
+    """Inject nothing before there is a clean baseline."""
+    drill = current()
+    if drill is not None:
+        with _interrupting():
+            drill.wait_baseline(logger.info)
+            drill.method_begun = True
+
+
+def before_activity_control(context: dict[str, Any], **arguments: Any) -> None:
+    """Mark a fault of another extension before it begins; name the phase."""
+    drill = current()
+    if drill is None:
+        return
+    drill.phase = context["name"]
+    if _is_foreign_fault(context):
+        with _interrupting():
+            drill.mark("fault_begin", context["name"])
+
+
+def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None = None, **arguments: Any) -> None:
+    """Mark that another extension's fault succeeded."""
+    drill = current()
+    if drill is not None and state and state.get("status") == "succeeded" and _is_foreign_fault(context):
+        try:
+            drill.mark("fault_end", context["name"])
+        except DrillError as error:
+            logger.error(str(error))
+
+
+def before_hypothesis_control(context: dict[str, Any], **arguments: Any) -> None:
+    """Once the method has begun, the load ends here: drain, read back, judge."""
+    drill = current()
+    if drill is not None and drill.method_begun and not drill.over:
+        with _interrupting():
+            drill.finish(logger.info)
+
+
+def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **arguments: Any) -> None:
+    """Judge what there is, put the summary into the journal, write the folder."""
+    global _outcome
+    drill = current()
+    if drill is None:
+        return
+    try:
+        drill.give_up()
+        _outcome = conclude(drill, state)
+        state["chaosdrills"] = _outcome.summary
+        failed = _outcome.summary["verdict"] != "met"
+    except Exception as error:
+        logger.error(f"The drill could not be concluded: {error}", exc_info=not isinstance(error, DrillError))
+        failed = True
+    state["node"] = ""
+    if failed and state["status"] == "completed" and not state["deviated"]:
+        state["status"] = "failed"
+
+
+def cleanup_control() -> None:
+    """End the observer, whatever happened."""
+    global _progress
+    drill = current()
+    if _progress is not None:
+        _progress.end()
+        _progress = None
+    if drill is not None:
+        marking.set_marker(None)
+        set_current(None)
+        drill.close()
+
+
+@contextmanager
+def _interrupting() -> Iterator[None]:
+    """Errors end the experiment: anything else that a before-hook raises would be swallowed."""
+    try:
+        yield
+    except DrillError as error:
+        if _progress is not None:
+            _progress.failed(error)
+        raise InterruptExecution(str(error)) from error
+    except Exception as error:
+        logger.debug("unexpected", exc_info=True)
+        raise InterruptExecution(f"The observe control failed: {type(error).__name__}: {error}") from error
+
+
+def _faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:
+    """The names of the method's faults. Raises `UsageError` for a name that is no action, and for pauses before one."""
+    actions = {one.get("name"): one for one in experiment.get("method", []) if one.get("type") == "action"}
+    names = named if named is not None else list(actions)[:1]
+    for name in names:
+        if name not in actions:
+            raise UsageError(
+                f"the observe control's fault {name!r} is no action of the method.", "name one of its actions."
+            )
+        if actions[name].get("pauses", {}).get("before"):
+            raise UsageError(
+                f"the fault {name!r} has a pause before it, which would count as recovery time.",
+                "put the pause after the action before it.",
+            )
+    return frozenset(names)
+
+
+def _is_foreign_fault(activity: dict[str, Any]) -> bool:
+    """Whether this is a fault that does not mark itself."""
+    module = activity.get("provider", {}).get("module", "")
+    return activity.get("name") in _faults and not module.startswith("chaosdrills.")
+
+
+def _secret_arguments(service: str, secrets: dict[str, Any] | None) -> dict[str, Any]:
+    """The service's group of the experiment's secrets, as the workload's argument `secrets`."""
+    group = (secrets or {}).get(service)
+    return {"secrets": dict(group)} if group else {}
+
+
+def _parameters(given: dict[str, Any] | None) -> Parameters:
+    try:
+        return Parameters(**(given or {}))
+    except TypeError as error:
+        raise UsageError(
+            f"the observe control's parameters are {given!r}: {error}.", "see docs/measuring.md for their names."
+        ) from error
+
+
+def _timeouts(given: dict[str, float]) -> dict[str, float]:
+    names = ("start_timeout_s", "baseline_timeout_s", "drain_timeout_s", "readback_timeout_s")
+    for name in given:
+        if name not in names:
+            raise UsageError(f"the observe control has no argument {name!r}.", f"timeouts are {', '.join(names)}.")
+    return {name: float(value) for name, value in given.items()}

@@ -1,0 +1,220 @@
+"""One observed drill: its folder, its observer, its phases, and the judgement of its record.
+
+The control drives it through the stages of an experiment; probes and actions ask it. Nothing here imports chaoslib.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from chaosdrills.core.history import NS
+from chaosdrills.core.judge import Judgement, Limits, judge
+from chaosdrills.core.parameters import Parameters
+from chaosdrills.core.summary import Check, Phase
+from chaosdrills.errors import DrillError, UnavailableError
+from chaosdrills.host.clock import boottime_ns
+from chaosdrills.observe.live import wait_restored
+from chaosdrills.observe.reading import read_record
+from chaosdrills.observe.session import ObserverSession, ObserverSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the control was told: the workload, how it is driven, and how its record is judged.
+
+    `workload` is an import path ``module:Class``; `arguments` are its own. `rate_per_s` operations a second. Timeouts
+    in seconds.
+    """
+
+    service: str
+    workload: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    rate_per_s: float = 200.0
+    limits: Limits = field(default_factory=Limits)
+    parameters: Parameters = field(default_factory=Parameters)
+    start_timeout_s: float = 60.0
+    baseline_timeout_s: float = 60.0
+    drain_timeout_s: float = 60.0
+    readback_timeout_s: float = 300.0
+
+
+class ObservedDrill:
+    """A drill while it runs. Made by the control, known to probes and actions through `chaosdrills.observe.current`."""
+
+    def __init__(self, drill_id: str, title: str, folder: Path, plan: Plan) -> None:
+        self.drill_id = drill_id
+        self.title = title
+        self.folder = folder
+        self.plan = plan
+        self.method_begun = False
+        self.started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.phase = "start"
+        self.checks: list[Check] = []
+        self._phases: list[tuple[str, int, int]] = []
+        self._last_begin_ns: int | None = None
+        self._fault_ns: int | None = None
+        self._last_figures: dict[str, Any] | None = None
+        self._judgement: Judgement | None = None
+        self._error: DrillError | None = None
+        self._session: ObserverSession | None = None
+
+    @property
+    def record(self) -> Path:
+        """The drill's evidence."""
+        return self.folder / "record"
+
+    @property
+    def observed(self) -> bool:
+        """Whether the observer was started, so that there is load to end."""
+        return self._session is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether the load has ended."""
+        return self._last_figures is not None and self._judgement is not None
+
+    @property
+    def ready(self) -> Mapping[str, Any]:
+        """What the workload said once it was warm: facts of its environment, and values for the configuration."""
+        return self._open_session().ready
+
+    @property
+    def since_fault_s(self) -> float | None:
+        """Seconds since the first fault began."""
+        return None if self._fault_ns is None else (boottime_ns() - self._fault_ns) / NS
+
+    def start(self) -> None:
+        """Start the observer and wait until it is warm. Raises `DrillError` with the reason if it never is."""
+        spec = ObserverSpec(
+            drill_id=self.drill_id,
+            service=self.plan.service,
+            workload=self.plan.workload,
+            arguments=dict(self.plan.arguments),
+            rate_per_s=self.plan.rate_per_s,
+            record=self.record,
+            slow_s=self.plan.parameters.slow_s,
+            gap_s=self.plan.parameters.gap_s,
+        )
+        with self.during("warm up"):
+            self._session = ObserverSession.start(spec, self.folder, self.plan.start_timeout_s)
+
+    def wait_baseline(self, say: Callable[[str], None]) -> None:
+        """Wait until there is a clean baseline. Raises `UnavailableError` if the service gives none in time."""
+        want_s = max(self.plan.parameters.baseline_s, self.plan.parameters.stable_s)
+        deadline = time.monotonic() + self.plan.baseline_timeout_s
+        with self.during("baseline"):
+            say(f"waiting for {want_s:g} s of clean service before anything is injected")
+            while (clean_s := self.figures()["clean_s"]) < want_s:
+                if time.monotonic() >= deadline:
+                    raise UnavailableError(
+                        f"the service gave no clean baseline within {self.plan.baseline_timeout_s:g} s ({clean_s:.1f} s "
+                        f"without a bad operation are there, {want_s:g} s are needed); nothing was injected.",
+                        "look at its errors in observer.log; a service with steady background errors cannot be judged.",
+                    )
+                time.sleep(0.2)
+
+    def mark(self, name: str, label: str = "", at_ns: int | None = None) -> None:
+        """Put a mark on disk. Raises `DrillError` if the observer cannot: then nothing may be injected."""
+        at_ns = boottime_ns() if at_ns is None else at_ns
+        self._open_session().mark(name, label, at_ns)
+        if name in ("fault_begin", "heal_begin"):
+            self._last_begin_ns = at_ns
+        if name == "fault_begin" and self._fault_ns is None:
+            self._fault_ns = at_ns
+
+    def figures(self) -> dict[str, Any]:
+        """What the client sees now, or saw last before the load ended."""
+        if self._last_figures is not None:
+            return self._last_figures
+        return self._open_session().snapshot()
+
+    def wait_restored(self, timeout_s: float) -> float | None:
+        """Wait until the service stays restored; its RTO so far, or None after `timeout_s`."""
+        if self._fault_ns is None:
+            raise UnavailableError(
+                "no fault was marked, so there is no recovery to wait for.", "look at the fault's error."
+            )
+        session = self._open_session()
+
+        def alive() -> None:
+            session.snapshot()
+
+        return wait_restored(self.record, self.plan.parameters, timeout_s, alive)
+
+    def finish(self, say: Callable[[str], None]) -> Judgement:
+        """Go on until the last fault or heal was watched for long enough, end the load, drain, read back, and judge."""
+        session = self._open_session()
+        if self._last_begin_ns is not None:
+            with self.during("watch"):
+                self._watch(session, say)
+        self._last_figures = session.snapshot()
+        try:
+            with self.during("drain and read back"):
+                result = session.finish(self.plan.drain_timeout_s, self.plan.readback_timeout_s, say)
+            self.checks += [Check(**check) for check in result.get("checks", [])]
+        except DrillError as error:
+            self._fail(error)
+        return self.judged()
+
+    def _watch(self, session: ObserverSession, say: Callable[[str], None]) -> None:
+        until_ns = (self._last_begin_ns or 0) + int((self.plan.parameters.watch_s + 1.0) * NS)
+        if until_ns > boottime_ns():
+            say(f"watching for {(until_ns - boottime_ns()) / NS:.0f} s more, so that a relapse is seen")
+        while (left_s := (until_ns - boottime_ns()) / NS) > 0:
+            session.snapshot()
+            time.sleep(min(0.5, left_s))
+
+    def give_up(self) -> None:
+        """End the load of a drill that was interrupted; its record stays, and says that it has no end."""
+        if self._session is not None and not self.over:
+            try:
+                self._last_figures = self._last_figures or self._session.snapshot()
+                self._session.abort()
+            except DrillError as error:
+                self._fail(error)
+
+    def judged(self) -> Judgement:
+        """The judgement of the record: made once the load has ended. Raises `DrillError` if there is no record."""
+        if self._judgement is None:
+            with self.during("judge"):
+                self._judgement = judge(read_record(self.record), self.plan.limits, self.plan.parameters)
+        return self._judgement
+
+    def close(self) -> None:
+        """End the observer, whatever it does. Idempotent."""
+        if self._session is not None:
+            self._session.close()
+
+    @contextmanager
+    def during(self, phase: str) -> Iterator[None]:
+        """Name what the drill does inside the block: shown while it runs, and a phase of the summary."""
+        outer, self.phase = self.phase, phase
+        begin_ns = boottime_ns()
+        try:
+            yield
+        finally:
+            self._phases.append((phase, begin_ns, boottime_ns()))
+            self.phase = outer
+
+    def phases(self) -> list[Phase]:
+        """The phases so far, in seconds on the record's clock; none before there is one."""
+        origin_ns = None if self._session is None else self._session.origin_ns
+        if origin_ns is None:
+            return []
+        ordered = sorted(self._phases, key=lambda phase: phase[1])
+        return [Phase(name, (begin - origin_ns) / NS, (end - origin_ns) / NS) for name, begin, end in ordered]
+
+    def _open_session(self) -> ObserverSession:
+        if self._error is not None:
+            raise self._error
+        if self._session is None:
+            raise UnavailableError("the observer does not run.", "look at the first error of this run.")
+        return self._session
+
+    def _fail(self, error: DrillError) -> None:
+        self._error = error
+        self.checks.append(Check("observer", False, error.message.rstrip(".")))

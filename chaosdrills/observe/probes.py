@@ -1,0 +1,92 @@
+"""Probes that serve every service: what a client sees now, and what the judge found once the load has ended.
+
+All answer a flat dict without null, for tolerances such as
+``{"type": "range", "target": "rto_judged_s", "range": [0, 600]}``, and fail where they cannot know.
+"""
+
+from chaoslib.exceptions import ActivityFailed
+from chaoslib.types import Configuration, Secrets
+
+from chaosdrills.core.verdict import Finding
+from chaosdrills.observe.current import current
+from chaosdrills.observe.drill import ObservedDrill
+
+__all__ = ["data_loss", "freshness", "recovery_time", "throughput"]
+
+
+def throughput(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Acknowledged writes a second over the last seconds of load: `{"per_s", "bad_per_s", "since_last_ack_s"}`."""
+    figures = _drill().figures()
+    return {name: figures[name] for name in ("per_s", "bad_per_s", "since_last_ack_s")}
+
+
+def freshness(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """The age of the oldest acknowledged write that readers have not seen: `{"age_s"}`."""
+    age_s = _drill().figures().get("age_s")
+    if age_s is None:
+        raise ActivityFailed("freshness is not measured: this workload has no reader.")
+    return {"age_s": age_s}
+
+
+def recovery_time(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """How long recovery took: `rto_judged_s` (measured plus resolution), `rto_actual_s`, `resolution_s`, and so on.
+
+    Before the method begins it answers 0 with `measured: false`. Fails if recovery was not measured.
+    """
+    drill = current()
+    if drill is None or not drill.method_begun:
+        return {"measured": False, "rto_judged_s": 0.0, "rto_actual_s": 0.0, "fresh_judged_s": 0.0}
+    judgement = drill.judged()
+    answer = {
+        "measured": True,
+        "rto_judged_s": judgement.rto_judged_s,
+        "rto_actual_s": judgement.as_dict()["rto_actual_s"],
+        "fresh_judged_s": judgement.fresh_judged_s,
+        "resolution_s": judgement.as_dict()["resolution_s"],
+    }
+    if answer["rto_judged_s"] is None:
+        raise ActivityFailed(_why_not("the recovery time", judgement.rto))
+    limit_s = judgement.limits.rto_s
+    _refuse_hopeful("the recovery time", judgement.rto, limit_s is not None and answer["rto_judged_s"] <= limit_s)
+    if judgement.limits.fresh and answer["fresh_judged_s"] is None:
+        raise ActivityFailed(_why_not("freshness", judgement.rto))
+    return {name: value for name, value in answer.items() if value is not None}
+
+
+def data_loss(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Which acknowledged data is gone: `rpo_judged_s` in seconds, `lost` in records, and the other counts.
+
+    Before the method begins it answers 0 with `measured: false`. Fails if loss could not be decided.
+    """
+    drill = current()
+    if drill is None or not drill.method_begun:
+        return {"measured": False, "rpo_judged_s": 0.0, "lost": 0}
+    judgement = drill.judged()
+    figures = judgement.as_dict()
+    limits = judgement.limits
+    if figures["rpo_actual_s"] is None or figures["lost"] is None:
+        raise ActivityFailed(_why_not("the loss", judgement.rpo))
+    passes = (limits.rpo_s is None or figures["rpo_actual_s"] <= limits.rpo_s) and (
+        limits.most_lost is None or figures["lost"] <= limits.most_lost
+    )
+    _refuse_hopeful("the loss", judgement.rpo, passes)
+    names = ("attempted", "acknowledged", "lost", "recovered", "unexpected", "duplicated", "reordered", "stale")
+    counts = {name: figures[name] for name in names if figures[name] is not None}
+    return {"measured": True, "rpo_judged_s": figures["rpo_actual_s"], **counts}
+
+
+def _drill() -> ObservedDrill:
+    drill = current()
+    if drill is None:
+        raise ActivityFailed("this probe needs the observe control: add it to the experiment's controls.")
+    return drill
+
+
+def _refuse_hopeful(what: str, finding: Finding, passes: bool) -> None:
+    """A figure that a tolerance would pass, though the judge cannot say `met`, must not read as met."""
+    if passes and finding.verdict == "unknown":
+        raise ActivityFailed(_why_not(what, finding))
+
+
+def _why_not(what: str, finding: Finding) -> str:
+    return f"{what} is not known: {'; '.join(finding.why) or 'it was not judged'}."

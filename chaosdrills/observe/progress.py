@@ -1,0 +1,107 @@
+"""What the user sees while a drill runs: phase, throughput, freshness, time since the fault.
+
+On a terminal a line that stays at the bottom (rich), with the Chaos Toolkit's own log scrolling above it; elsewhere a
+plain line every ten seconds and at every change of phase.
+"""
+
+import logging
+import sys
+import threading
+from typing import IO, TYPE_CHECKING, Any
+
+from chaosdrills.errors import DrillError
+
+if TYPE_CHECKING:
+    from chaosdrills.observe.drill import ObservedDrill
+
+PLAIN_EVERY_S = 10.0
+REFRESH_S = 1.0
+
+
+class Progress:
+    """Shows `drill` from `begin` to `end`, from a thread of its own that never fails the drill."""
+
+    def __init__(self, drill: "ObservedDrill", shown: bool = True) -> None:
+        self._drill = drill
+        self._shown = shown
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Start showing."""
+        if self._shown:
+            target = self._run_live if sys.stderr.isatty() and _has_rich() else self._run_plain
+            self._thread = threading.Thread(target=target, name="progress", daemon=True)
+            self._thread.start()
+
+    def failed(self, error: DrillError) -> None:
+        """Stop showing figures that no longer move."""
+        self.end()
+
+    def end(self) -> None:
+        """Stop showing. Idempotent."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+            self._thread = None
+
+    def _run_plain(self) -> None:
+        logger = logging.getLogger("chaostoolkit")
+        phase, since_s = "", PLAIN_EVERY_S
+        while not self._over.wait(REFRESH_S):
+            since_s += REFRESH_S
+            if self._drill.observed and (self._drill.phase != phase or since_s >= PLAIN_EVERY_S):
+                phase, since_s = self._drill.phase, 0.0
+                logger.info(line_of(self._drill))
+
+    def _run_live(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(stderr=True)
+        with Live(console=console, transient=True, redirect_stdout=False, refresh_per_second=4) as live:
+            moved = _move_log_to(sys.stderr)
+            try:
+                while not self._over.wait(REFRESH_S / 2):
+                    live.update(line_of(self._drill))
+            finally:
+                for handler, stream in moved:
+                    handler.setStream(stream)
+
+
+def line_of(drill: "ObservedDrill") -> str:
+    """One line: phase, throughput, freshness, time since the fault."""
+    parts = [f"[drill] {drill.phase}"]
+    try:
+        figures: dict[str, Any] = drill.figures()
+        parts.append(f"{figures['per_s']:.0f} acks/s")
+        if figures["bad_per_s"] > 0:
+            parts.append(f"{figures['bad_per_s']:.0f} bad/s")
+        if figures["since_last_ack_s"] >= 1:
+            parts.append(f"no ack for {figures['since_last_ack_s']:.0f} s")
+        if figures.get("age_s") is not None:
+            parts.append(f"data {figures['age_s']:.1f} s old")
+    except (DrillError, KeyError):
+        parts.append("no figures")
+    if drill.since_fault_s is not None:
+        parts.append(f"{drill.since_fault_s:.0f} s since the fault")
+    return " | ".join(parts)
+
+
+def _has_rich() -> bool:
+    try:
+        import rich.live  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _move_log_to(stream: IO[str]) -> list[tuple["logging.StreamHandler[Any]", Any]]:
+    """Let the Chaos Toolkit's console log write through `stream`, which rich keeps above its live line."""
+    moved = []
+    for handler in logging.getLogger("chaostoolkit").handlers:
+        on_terminal = isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
+        if on_terminal and handler.stream in (sys.__stderr__, sys.__stdout__):
+            moved.append((handler, handler.stream))
+            handler.setStream(stream)
+    return moved

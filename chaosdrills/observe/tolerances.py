@@ -1,0 +1,61 @@
+"""A drill's limits, read from the tolerances of its hypothesis: the only place where they stand."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chaosdrills.core.judge import Limits
+from chaosdrills.errors import UsageError
+
+_TARGETS = {
+    ("recovery_time", "rto_judged_s"): "rto_s",
+    ("recovery_time", "fresh_judged_s"): "fresh",
+    ("data_loss", "rpo_judged_s"): "rpo_s",
+    ("data_loss", "lost"): "max_lost",
+}
+
+
+def limits_of(experiment: Mapping[str, Any]) -> Limits:
+    """The objectives that the experiment's tolerances set. Raises `UsageError` for one that cannot be judged."""
+    found: dict[str, float] = {}
+    for name, upper in _bounds(experiment):
+        found[name] = min(upper, found.get(name, upper))
+    fresh = found.get("fresh")
+    if fresh is not None and fresh != found.get("rto_s", fresh):
+        raise UsageError(
+            f"the tolerances bound fresh_judged_s by {fresh:g} and rto_judged_s by {found['rto_s']:g}.",
+            "give both the same limit: fresh data is judged against the RTO.",
+        )
+    max_lost = found.get("max_lost")
+    return Limits(
+        rto_s=found.get("rto_s", fresh),
+        rpo_s=found.get("rpo_s"),
+        max_lost=None if max_lost is None else int(max_lost),
+        fresh=fresh is not None,
+    )
+
+
+def _bounds(experiment: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """(limit, upper bound) of every tolerance on a figure of ours."""
+    for probe in experiment.get("steady-state-hypothesis", {}).get("probes", []):
+        provider, tolerance = probe.get("provider", {}), probe.get("tolerance")
+        if provider.get("module") != "chaosdrills.observe.probes" or not isinstance(tolerance, Mapping):
+            continue
+        name = _TARGETS.get((provider.get("func"), tolerance.get("target")))
+        if name is None:
+            continue
+        bounds = tolerance.get("range")
+        if tolerance.get("type") != "range" or not isinstance(bounds, list) or len(bounds) != 2:
+            raise UsageError(
+                f"the tolerance of {probe.get('name')!r} is not a range.",
+                f'write {{"type": "range", "target": "{tolerance.get("target")}", "range": [0, LIMIT]}}.',
+            )
+        yield name, _number(bounds[1], probe)
+
+
+def _number(bound: Any, probe: Mapping[str, Any]) -> float:
+    if isinstance(bound, bool) or not isinstance(bound, int | float) or bound < 0:
+        raise UsageError(
+            f"the tolerance of {probe.get('name')!r} has the upper bound {bound!r}.",
+            "write a literal number from 0 up.",
+        )
+    return bound
