@@ -29,13 +29,16 @@ class Parameters:
     recovery: Recovery = "self"
 
     def __post_init__(self) -> None:
+        if self.recovery not in ("self", "healed"):
+            raise UsageError(f"recovery is {self.recovery!r}.", "use 'self' or 'healed'.")
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "recovery":
-                if value not in ("self", "healed"):
-                    raise UsageError(f"recovery is {value!r}.", "use 'self' or 'healed'.")
-            elif not (isinstance(value, int | float) and 0 <= value < 1e9) or isinstance(value, bool):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
                 raise UsageError(f"{field.name} is {value!r}.", "give a number from 0 up, in seconds.")
+            if value == 0 and field.name in ("stable_s", "slow_s", "baseline_s", "recovered_ratio"):
+                raise UsageError(f"{field.name} is 0.", "give a number above 0.")
 
     def as_dict(self) -> dict[str, Any]:
         """A flat JSON object, in the order of definition."""

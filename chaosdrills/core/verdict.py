@@ -32,4 +32,4 @@ def worst(findings: Iterable[Finding]) -> Finding:
     if not ranked:
         return Finding("unknown", ("nothing was judged",))
     same = [finding for finding in ranked if finding.verdict == ranked[0].verdict]
-    return Finding(ranked[0].verdict, tuple(reason for finding in same for reason in finding.why))
+    return Finding(ranked[0].verdict, tuple(dict.fromkeys(reason for finding in same for reason in finding.why)))
