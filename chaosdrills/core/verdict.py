@@ -16,11 +16,11 @@ class Finding:
     why: tuple[str, ...] = ()
 
     def blocked(self, blockers: Iterable[str]) -> "Finding":
-        """The same, but never `met` if there is a blocker."""
+        """The same, but never `met` if there is a blocker: then the blockers are the reasons."""
         reasons = tuple(blockers)
-        if not reasons:
+        if not reasons or self.verdict == "missed":
             return self
-        return Finding("unknown" if self.verdict == "met" else self.verdict, self.why + reasons)
+        return Finding("unknown", reasons if self.verdict == "met" else self.why + reasons)
 
 
 def worst(findings: Iterable[Finding]) -> Finding:
