@@ -51,7 +51,7 @@ SETTINGS: dict[str, object] = {
     "log.retention.bytes": -1,
     "log.cleaner.dedupe.buffer.size": 8 << 20,
 }
-OWNED = ("node.id", "process.roles", "listeners", "log.dirs", "controller.quorum.voters")
+OWNED = {"node.id", "process.roles", "listeners", "controller.listener.names", "log.dirs", "controller.quorum.voters"}
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,11 @@ class Layout:
 
 
 def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` complete and comparable: `{"base_port": int, "settings": {str: str}}`. Raises `UsageError`."""
+    """`options` checked: `{"base_port": int | None (not chosen), "settings": {str: str}}`. Raises `UsageError`."""
     unknown = sorted(set(options) - {"base_port", "settings"})
     if unknown:
         raise UsageError(f"the Kafka lab has no option '{unknown[0]}'.", "use base_port and settings.")
-    settings = options.get("settings") or {}
-    if not isinstance(settings, Mapping):
-        raise UsageError("the option 'settings' is not an object of broker settings.", 'write {"name": value}.')
-    return {"base_port": _base_port(options.get("base_port", BASE_PORT)), "settings": _settings(settings)}
+    return {"base_port": _base_port(options.get("base_port")), "settings": _settings(options.get("settings") or {})}
 
 
 def prepare(progress: Progress) -> None:
@@ -115,10 +112,11 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
 
     Raises `UnavailableError` naming the holder of a port that is taken.
     """
-    layouts = [Layout(node_id, cluster_dir(SERVICE), options["base_port"]) for node_id in NODES]
+    base_port = options["base_port"] or BASE_PORT
+    layouts = [Layout(node_id, cluster_dir(SERVICE), base_port) for node_id in NODES]
     _require_ports(layouts)
     runtime = kafka_aot.with_cache(find_runtime(progress), _train, progress)
-    return _lay_out(SERVICE, runtime, layouts, options)
+    return _lay_out(SERVICE, runtime, layouts, {**options, "base_port": base_port})
 
 
 def _train(runtime: Runtime) -> Cluster:
@@ -160,17 +158,19 @@ def _lay_out(service: str, runtime: Runtime, layouts: list[Layout], options: Map
 def awaited(cluster: Cluster) -> str:
     """What is still missing until the cluster can be used; empty when it can.
 
-    It can when every broker answers and knows every broker of the lab as registered and not fenced.
+    It can when every broker answers, knows every broker of the lab as registered and not fenced, and has producer ids.
     """
     wanted = {node.id for node in cluster.nodes}
     for node in cluster.nodes:
         host, _, port = node.endpoint.rpartition(":")
         try:
             known = kafka_wire.unfenced_brokers(host, int(port))
+            if known != wanted:
+                return f"broker {node.id} to see all brokers (it sees {sorted(known)})"
+            if not kafka_wire.gives_producer_ids(host, int(port)):
+                return f"producer ids of broker {node.id}"
         except (OSError, ValueError) as error:
             return f"an answer of broker {node.id} at {node.endpoint} ({error})"
-        if known != wanted:
-            return f"broker {node.id} to see all brokers (it sees {sorted(known)})"
     return ""
 
 
@@ -184,17 +184,22 @@ def _require_ports(layouts: list[Layout]) -> None:
     ports.require_free(wanted, "end that process, or choose another base port (option base_port, --base-port).")
 
 
-def _base_port(value: Any) -> int:
+def _base_port(value: Any) -> int | None:
+    if value is None:
+        return None
     highest = 65535 - CONTROLLER_OFFSET - len(NODES)
-    if not isinstance(value, int) or not 1024 <= value <= highest:
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or not 1024 <= int(text) <= highest:
         raise UsageError(f"base_port {value!r} is not a port.", f"choose one from 1024 to {highest}.")
-    return value
+    return int(text)
 
 
-def _settings(settings: Mapping[str, Any]) -> dict[str, str]:
-    for name in OWNED:
-        if name in settings:
-            raise UsageError(f"the broker setting {name} is the lab's own.", "leave it out.")
+def _settings(settings: Any) -> dict[str, str]:
+    if not isinstance(settings, Mapping):
+        raise UsageError(f"the option settings, {settings!r}, is not an object.", 'write {"name": value, ...}.')
+    owned = sorted(OWNED & set(settings))
+    if owned:
+        raise UsageError(f"the broker setting {owned[0]} is the lab's own.", "leave it out.")
     return {str(name): _text(value) for name, value in sorted(settings.items())}
 
 

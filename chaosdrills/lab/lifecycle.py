@@ -50,7 +50,7 @@ def up(
     progress: Progress = quiet,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Cluster:
-    """Start the lab of `service`, or find the healthy one that already runs with the same `options`.
+    """Start the lab of `service`, or find the healthy one that already runs with the same `options` (those chosen).
 
     With `owner`, a lab that is started here ends when that process does; one that was found keeps its own owner.
     Raises `UsageError` for options that cannot be used or that differ from those of the lab that runs, and
@@ -85,11 +85,13 @@ def _find(
             f"the {service} lab belongs to process {cluster.owner.pid} and ends with it.",
             f"wait for its end, or run 'chaos drills lab down {service}'.",
         )
-    if cluster.options != wanted:
-        raise UsageError(
-            f"a {service} lab runs with other options: {cluster.options}, not {wanted}.",
-            f"run 'chaos drills lab down {service}' first.",
-        )
+    for name, value in wanted.items():
+        if value is not None and cluster.options.get(name) != value:
+            raise UsageError(
+                f"a {service} lab runs with another {name}: {cluster.options.get(name)}, not {value}.",
+                f"run 'chaos drills lab down {service}' first.",
+            )
+    progress(f"found the {service} lab that runs")
     return cluster
 
 

@@ -75,13 +75,19 @@ def disown(cluster: Cluster) -> None:
 def end(service: str) -> bool:
     """End every process of `service`'s lab, at once, and remove its data. False if there was neither."""
     with nodes.changing(service):
-        processes, known = _processes(service)
+        processes, known = living(service), _is_written_down(service)
         stop(processes, grace_s=0)
         for path in nodes.cluster_dir(service).iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
         nodes.forget(service)
     return known or bool(processes)
+
+
+def living(service: str) -> list[Identity]:
+    """Every living process of `service`'s lab, written down or not, guard included, but not the one that asks."""
+    found = {*_carrying(marked(service)), *_written_down(service)}
+    return sorted((it for it in found if it.pid != os.getpid()), key=lambda it: it.pid)
 
 
 def end_of_owner(service: str, owner: Identity) -> bool:
@@ -128,18 +134,20 @@ def _spawn_guard(service: str, owner: Identity) -> Identity:
     return spawn(argv, log, Path("/"), {**os.environ, **marked(service)})
 
 
-def _processes(service: str) -> tuple[list[Identity], bool]:
-    """The living processes of the lab but for this one, and whether a lab is written down at all."""
-    found = set(_carrying(marked(service)))
+def _is_written_down(service: str) -> bool:
+    try:
+        return nodes.load(service) is not None
+    except DrillError:
+        return True
+
+
+def _written_down(service: str) -> list[Identity]:
     try:
         cluster = nodes.load(service)
-        known = cluster is not None
     except DrillError:
-        cluster, known = None, True
-    if cluster is not None:
-        written = [cluster.guard, *(node.process for node in cluster.nodes)]
-        found |= {process for process in written if process is not None and is_alive(process)}
-    return [process for process in found if process.pid != os.getpid()], known
+        return []
+    known = [cluster.guard, *(node.process for node in cluster.nodes)] if cluster else []
+    return [process for process in known if process is not None and is_alive(process)]
 
 
 def _carrying(mark: dict[str, str]) -> list[Identity]:

@@ -1,0 +1,89 @@
+"""`lab up`, `down`, `status`, `prepare`: real servers on this machine to run drills on."""
+
+import json
+from typing import Any
+
+import click
+
+from chaosdrills.errors import UsageError
+
+LINES_OF_NODE = "  node {id}  {state:<7}  {endpoint}  pid {pid}  {memory}  log {log}"
+
+
+@click.group()
+def lab() -> None:
+    """Start and end real servers on this machine (loopback only) to run drills on."""
+
+
+@lab.command()
+@click.argument("service")
+@click.option("--base-port", type=int, help="The first client port; the nodes take it and those after it.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the servers; repeatable.")
+@click.option("--timeout-s", type=click.FloatRange(min=1), default=90.0, show_default=True, help="Longest wait.")
+def up(service: str, base_port: int | None, settings: tuple[str, ...], timeout_s: float) -> None:
+    """Start the lab of SERVICE (kafka), or find the one that runs. It runs until 'down'.
+
+    \b
+    Example: chaos drills lab up kafka --set broker.session.timeout.ms=3000
+    """
+    from chaosdrills.lab import lifecycle
+
+    options: dict[str, Any] = {"settings": dict(_setting(text) for text in settings)}
+    if base_port is not None:
+        options["base_port"] = base_port
+    cluster = lifecycle.up(service, options, progress=click.echo, timeout_s=timeout_s)
+    click.echo(f"The {service} lab runs at {cluster.endpoint}.")
+    click.echo(f"End it with 'chaos drills lab down {service}'.")
+
+
+@lab.command()
+@click.argument("service", required=False)
+def down(service: str | None) -> None:
+    """End the lab of SERVICE (all labs if not given) and remove its data; its logs stay."""
+    from chaosdrills.lab import lifecycle
+
+    for name in [service] if service else list(lifecycle.SERVICES):
+        ended = lifecycle.down(name)
+        click.echo(f"The {name} lab has ended." if ended else f"There is no {name} lab.")
+
+
+@lab.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(as_json: bool) -> None:
+    """Show every lab: its endpoints, processes, memory and logs."""
+    from chaosdrills.lab.lifecycle import SERVICES
+    from chaosdrills.lab.status import status as status_of
+
+    found = [status_of(service) for service in SERVICES]
+    if as_json:
+        click.echo(json.dumps({"labs": found}, indent=2))
+        return
+    for one in found:
+        _show(one)
+
+
+@lab.command()
+@click.argument("service")
+def prepare(service: str) -> None:
+    """Fetch and make all that a start of SERVICE's lab needs, once, so that 'up' is quick."""
+    from chaosdrills.lab import lifecycle
+
+    lifecycle.prepare(service, click.echo)
+    click.echo(f"The {service} lab is ready to be started.")
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--set {text!r} is not NAME=VALUE.", "write, for example, --set min.insync.replicas=2.")
+    return name.strip(), value.strip()
+
+
+def _show(lab_status: dict[str, Any]) -> None:
+    where = f" at {lab_status['endpoint']}" if lab_status["endpoint"] else ""
+    click.echo(f"{lab_status['service']}: {lab_status['state']}{where}")
+    if lab_status.get("owner_pid"):
+        click.echo(f"  ends with process {lab_status['owner_pid']} (guard: {lab_status['guard_pid']})")
+    for node in lab_status["nodes"]:
+        memory = "-" if node["memory_mib"] is None else f"{node['memory_mib']} MiB"
+        click.echo(LINES_OF_NODE.format(**{**node, "memory": memory, "pid": node["pid"] or "-"}))

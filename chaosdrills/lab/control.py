@@ -1,0 +1,101 @@
+"""Chaos Toolkit control: a lab for the time of an experiment, if the experiment was not pointed at another cluster.
+
+::
+
+    {"name": "lab", "provider": {"type": "python", "module": "chaosdrills.lab.control",
+     "arguments": {"service": "kafka", "options": {"settings": {"broker.session.timeout.ms": 3000}}}}}
+
+It stands before the observe control. It starts a lab in `before_experiment_control` if the configuration's endpoint
+(`kafka_bootstrap_servers`) is the lab's default, that is, if neither the environment nor ``--var`` overrode it. A
+healthy lab with the same options that already runs is used, and left running. The configuration's endpoint is set to
+the lab's: hooks and activities are given this same dict, so all that comes later in the run sees it. What was started
+ends in `cleanup_control`, after the other controls' last hooks, or with `chaos` itself, however that dies.
+
+The Chaos Toolkit swallows every exception of a control but `InterruptExecution` in a before-hook, so that is what an
+error becomes here.
+"""
+
+import logging
+from typing import Any
+
+from chaoslib.exceptions import InterruptExecution, InvalidActivity
+
+from chaosdrills.errors import DrillError, UsageError
+from chaosdrills.host.processes import this_process
+from chaosdrills.lab import lifecycle
+
+ENDPOINT_KEYS = {"kafka": "kafka_bootstrap_servers"}
+ARGUMENTS = {"service", "options", "timeout_s"}
+
+logger = logging.getLogger("chaostoolkit")
+_started: list[str] = []  # services whose labs this process started; one experiment runs in a process
+
+
+def validate_control(control: dict[str, Any]) -> None:
+    """Refuse arguments that cannot be used, for `chaos validate` and `chaos run`. Raises `InvalidActivity`."""
+    try:
+        _check(control.get("provider", {}).get("arguments", {}))
+    except DrillError as error:
+        raise InvalidActivity(f"control '{control.get('name')}': {error}") from error
+
+
+def before_experiment_control(
+    context: dict[str, Any],
+    configuration: dict[str, Any] | None = None,
+    experiment: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> None:
+    """Bring the lab up. Raises `InterruptExecution` if that fails."""
+    if (experiment or context).get("dry"):
+        return
+    try:
+        _check(arguments)
+        _bring_up(arguments, {} if configuration is None else configuration)
+    except DrillError as error:
+        raise InterruptExecution(f"the lab cannot be used: {error}") from error
+    except Exception as error:
+        raise InterruptExecution(f"the lab failed with an unexpected {type(error).__name__}: {error}") from error
+
+
+def cleanup_control() -> None:
+    """End the labs that this process started."""
+    while _started:
+        service = _started.pop()
+        try:
+            lifecycle.down(service)
+            logger.info(f"The {service} lab has ended")
+        except Exception as error:
+            logger.error(f"The {service} lab may not have ended: {error}")
+
+
+def _check(arguments: dict[str, Any]) -> None:
+    unknown = sorted(set(arguments) - ARGUMENTS)
+    if unknown:
+        raise UsageError(f"the lab control has no argument '{unknown[0]}'.", f"use {', '.join(sorted(ARGUMENTS))}.")
+    if "service" not in arguments:
+        raise UsageError("the lab control needs the argument 'service'.", 'write, for example, "service": "kafka".')
+    lifecycle.service_module(arguments["service"]).normalise(arguments.get("options") or {})
+
+
+def _bring_up(arguments: dict[str, Any], configuration: dict[str, Any]) -> None:
+    service = arguments["service"]
+    key, default = ENDPOINT_KEYS[service], lifecycle.service_module(service).DEFAULT_ENDPOINT
+    if _addresses(configuration.get(key, default)) != _addresses(default):
+        logger.info(f"No {service} lab: {key} is {configuration[key]}, not the lab's own address")
+        return
+    me = this_process()
+    timeout_s = float(arguments.get("timeout_s", lifecycle.START_TIMEOUT_S))
+    cluster = lifecycle.up(service, arguments.get("options"), me, _say, timeout_s)
+    if cluster.owner == me:
+        _started.append(service)
+    else:
+        logger.info(f"Using the {service} lab that runs at {cluster.endpoint}")
+    configuration[key] = cluster.endpoint
+
+
+def _say(line: str) -> None:
+    logger.info(f"Lab: {line}")
+
+
+def _addresses(endpoint: str) -> set[str]:
+    return {address.strip() for address in endpoint.split(",")}

@@ -1,0 +1,73 @@
+"""What runs: a lab's state as a plain dict, for people and for JSON. Looks only; changes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+from chaosdrills.host import nodes
+from chaosdrills.host.nodes import Cluster, Node
+from chaosdrills.host.processes import Identity, is_alive
+
+MIB_KIB = 1024
+
+
+def status(service: str) -> dict[str, Any]:
+    """The lab of `service`.
+
+    `{"service", "state", "endpoint", "options", "owner_pid", "guard_pid", "nodes": [{"id", "state", "endpoint", "pid",
+    "memory_mib", "log", "data_dir"}]}`. A node's state is "running", "paused" or "dead". The lab's is "down" if it is
+    not written down, "running" if all its nodes run (and the process that it belongs to lives), "dead" if none of them
+    lives, else "damaged". Memory is the proportional set size: shared pages are counted once over all.
+    """
+    cluster = nodes.load(service)
+    if cluster is None:
+        return {"service": service, "state": "down", "endpoint": None, "options": {}, "nodes": []}
+    found = [_node(node) for node in cluster.nodes]
+    return {
+        "service": service,
+        "state": _state(cluster, [node["state"] for node in found]),
+        "endpoint": cluster.endpoint,
+        "options": cluster.options,
+        "owner_pid": _pid(cluster.owner),
+        "guard_pid": _pid(cluster.guard),
+        "nodes": found,
+    }
+
+
+def _state(cluster: Cluster, states: list[str]) -> str:
+    if set(states) == {"dead"}:
+        return "dead"
+    owned = cluster.owner is None or is_alive(cluster.owner)
+    return "running" if owned and set(states) == {"running"} else "damaged"
+
+
+def _node(node: Node) -> dict[str, Any]:
+    alive = node.process if node.process and node.alive else None
+    return {
+        "id": node.id,
+        "state": "dead" if alive is None else "paused" if _is_paused(alive.pid) else "running",
+        "endpoint": node.endpoint,
+        "pid": _pid(alive),
+        "memory_mib": None if alive is None else _memory_mib(alive.pid),
+        "log": node.log,
+        "data_dir": node.data_dir,
+    }
+
+
+def _pid(identity: Identity | None) -> int | None:
+    return None if identity is None else identity.pid
+
+
+def _is_paused(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat[stat.rindex(")") + 2] in "Tt"
+
+
+def _memory_mib(pid: int) -> int | None:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return None
+    return next((round(int(line.split()[1]) / MIB_KIB) for line in lines if line.startswith("Pss:")), None)
