@@ -461,8 +461,9 @@ def found(record: Record, finals: dict[str, list[int | None]]) -> dict[str, int 
 
 def lost_of_log(record: Record, finals: dict[str, list[int | None]]) -> tuple[list[Operation], bool]:
     """ "log: `lost` = the set of acknowledged (stream, seq) that no survivor has." """
+    survivors = survivors_of(record, finals)
     acked = [write for write in record.writes if write.outcome == "ok" and write.stream in finals]
-    return [write for write in acked if write.seq not in set(finals[write.stream])], False
+    return [write for write in acked if (write.stream, write.seq) not in survivors], False
 
 
 def lost_of_register(record: Record, finals: dict[str, list[int | None]]) -> tuple[list[Operation], bool]:
