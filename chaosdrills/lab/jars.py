@@ -23,13 +23,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from chaosdrills.errors import UnavailableError
-from chaosdrills.host.files import locked, sync_directory
+from chaosdrills.host.files import sync_directory
+from chaosdrills.host.locks import held
 from chaosdrills.host.paths import cache_dir
 from chaosdrills.lab.progress import Progress
 
 VERSION = "4.3.1"
 STAGING = ".staging-"
 DOWNLOADS_AT_ONCE = 6
+FETCH_TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def find_jars(progress: Progress) -> Jars:
     root = cache_dir("kafka", VERSION)
     libs = root / "libs"
     wanted = wanted_jars()
-    with locked(root / "lock"):
+    with held(root / "jars.lock", FETCH_TIMEOUT_S, "fetching Kafka's jars"):
         _sweep(root)
         if not libs.is_dir():
             progress(f"fetching the {len(wanted)} jars of Kafka {VERSION} (45 MB, once)")

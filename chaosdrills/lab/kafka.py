@@ -11,12 +11,11 @@ Options: `base_port` (int), and `settings` (a dict of broker settings that go ov
 import base64
 import re
 import shutil
-import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.host.files import write_atomic
@@ -125,7 +124,7 @@ def _train(runtime: Runtime) -> Cluster:
     single = {name: "1" for name in SETTINGS if name.endswith((".replication.factor", ".min.isr"))}
     cluster = _lay_out(kafka_aot.TRAINING, runtime, layouts, {"settings": single})
     supervision.start(cluster, this_process())
-    supervision.wait_ready(cluster, cast(supervision.Readiness, sys.modules[__name__]), TRAINING_TIMEOUT_S)
+    supervision.wait_ready(cluster, awaited, is_complaint, TRAINING_TIMEOUT_S)
     return cluster
 
 
@@ -174,7 +173,7 @@ def awaited(cluster: Cluster) -> str:
     return ""
 
 
-def complaint(line: str) -> bool:
+def is_complaint(line: str) -> bool:
     """Whether a line of a node's log tells why it ended."""
     return re.search(r"\b(ERROR|FATAL)\b|Exception|^Error|^Caused by", line) is not None
 

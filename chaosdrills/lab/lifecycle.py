@@ -21,7 +21,7 @@ START_TIMEOUT_S = 90.0
 HEALTHY_WITHIN_S = 5.0
 
 
-class Service(supervision.Readiness, Protocol):
+class Service(Protocol):
     """What a module in `SERVICES` offers; see `chaosdrills.lab.kafka`."""
 
     DEFAULT_ENDPOINT: str
@@ -29,6 +29,8 @@ class Service(supervision.Readiness, Protocol):
     def normalise(self, options: Mapping[str, Any]) -> dict[str, Any]: ...
     def prepare(self, progress: Progress) -> None: ...
     def build(self, options: Mapping[str, Any], progress: Progress) -> Cluster: ...
+    def awaited(self, cluster: Cluster) -> str: ...
+    def is_complaint(self, line: str) -> bool: ...
 
 
 def service_module(service: str) -> Service:
@@ -108,7 +110,7 @@ def _start(
     progress(f"starting {len(cluster.nodes)} {cluster.service} nodes at {cluster.endpoint}")
     try:
         supervision.start(cluster, owner or this_process())
-        supervision.wait_ready(cluster, module, timeout_s)
+        supervision.wait_ready(cluster, module.awaited, module.is_complaint, timeout_s)
         if owner is None:
             supervision.disown(cluster)
     except BaseException:

@@ -10,8 +10,8 @@ In a lab's folder, folders are data and go with the lab; files are logs, setting
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.host import nodes
@@ -23,12 +23,8 @@ MARKER = "CHAOSDRILLS_LAB"
 LOCK_TIMEOUT_S = 120.0
 LOG_LINES = 8
 
-
-class Readiness(Protocol):
-    """How to see whether a cluster can be used: what is `awaited` (or empty), which log lines are a `complaint`."""
-
-    def awaited(self, cluster: Cluster) -> str: ...
-    def complaint(self, line: str) -> bool: ...
+Awaited = Callable[[Cluster], str]  # what a cluster still lacks until it can be used; empty when it can
+IsComplaint = Callable[[str], bool]  # whether a line of a node's log tells why it ended
 
 
 def marked(service: str) -> dict[str, str]:
@@ -46,14 +42,18 @@ def start(cluster: Cluster, owner: Identity) -> None:
         nodes.save(cluster)
 
 
-def wait_ready(cluster: Cluster, readiness: Readiness, timeout_s: float) -> None:
-    """Wait until `cluster` can be used. Raises `UnavailableError` with the end of a dead node's log, or on time-out."""
+def wait_ready(cluster: Cluster, awaited: Awaited, is_complaint: IsComplaint, timeout_s: float) -> None:
+    """Wait until nothing is `awaited` of `cluster` any more.
+
+    Raises `UnavailableError` naming what was awaited after `timeout_s`, or as soon as a node is dead, with the lines
+    of its log that `is_complaint` picks.
+    """
     waiting = ""
 
     def ready() -> bool:
         nonlocal waiting
-        _require_alive(cluster, readiness)
-        waiting = readiness.awaited(cluster)
+        _require_alive(cluster, is_complaint)
+        waiting = awaited(cluster)
         return not waiting
 
     if not wait_until(ready, timeout_s, 0.05):
@@ -111,19 +111,19 @@ def end_orphans() -> list[str]:
     return ended
 
 
-def _require_alive(cluster: Cluster, readiness: Readiness) -> None:
+def _require_alive(cluster: Cluster, is_complaint: IsComplaint) -> None:
     for node in cluster.nodes:
         if not node.alive:
-            lines = "\n".join(f"    {line}" for line in _complaints(node, readiness))
+            lines = "\n".join(f"    {line}" for line in _complaints(node, is_complaint))
             raise UnavailableError(
                 f"node {node.id} of the {cluster.service} lab ended while it started. Its log says:\n{lines}",
                 f"correct what it names; the whole log is {node.log}.",
             )
 
 
-def _complaints(node: Node, readiness: Readiness) -> list[str]:
+def _complaints(node: Node, is_complaint: IsComplaint) -> list[str]:
     lines = Path(node.log).read_text(errors="replace").splitlines()
-    telling = [line for line in lines if readiness.complaint(line)]
+    telling = [line for line in lines if is_complaint(line)]
     return (telling or lines)[-LOG_LINES:]
 
 
