@@ -1,0 +1,124 @@
+"""What the record costs: an append, opening and checking it, its form as lines.
+
+Run ``python benchmarks/record.py [--operations 1000000] [--rounds 5]``. Prints medians of the rounds. Each figure is
+taken in a process of its own, so that `memory` is the peak of that step alone (VmHWM), interpreter and numpy included.
+An append is timed with its loop, arguments and block writes, less the same loop without the call.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from chaosdrills.core.exchange import format_lines
+from chaosdrills.core.history import Outcome
+from chaosdrills.observe.reading import open_history, read_record
+from chaosdrills.observe.record import RecordWriter
+
+STREAMS = 12
+ORIGIN_NS = 10**12
+OK = int(Outcome.OK)
+
+
+def append(operations: int, path: Path) -> float:
+    """Seconds to append `operations` writes and write them out, less the bare loop's."""
+    writer = RecordWriter.create(
+        path, service="kafka", stream_kind="log", started_at="2026-11-23T08:00:00Z", origin_ns=ORIGIN_NS
+    )
+    streams = [writer.stream(str(name)) for name in range(STREAMS)]
+    writes = writer.writes
+    begin = time.perf_counter()
+    for n in range(operations):
+        at = ORIGIN_NS + n * 1_000_000
+        writes(streams[n % STREAMS], n // STREAMS, at, at + 4_000_123, OK)
+    writer.flush()
+    middle = time.perf_counter()
+    for n in range(operations):
+        at = ORIGIN_NS + n * 1_000_000
+        (streams[n % STREAMS], n // STREAMS, at, at + 4_000_123, OK)
+    end = time.perf_counter()
+    writer.end(ORIGIN_NS + operations * 1_000_000)
+    writer.close()
+    return (middle - begin) - (end - middle)
+
+
+def read(operations: int, path: Path) -> float:
+    """Seconds to open and check the record of `operations`."""
+    begin = time.perf_counter()
+    history = read_record(path)
+    taken = time.perf_counter() - begin
+    assert len(history.writes) == operations
+    return taken
+
+
+def export(operations: int, path: Path) -> float:
+    """Seconds to write the record as lines, once opened."""
+    history = read_record(path)
+    begin = time.perf_counter()
+    with open(path.with_suffix(".jsonl"), "w") as file:
+        file.writelines(f"{line}\n" for line in format_lines(history))
+    return time.perf_counter() - begin
+
+
+def parse(operations: int, path: Path) -> float:
+    """Seconds to read the lines back."""
+    begin = time.perf_counter()
+    history = open_history(path.with_suffix(".jsonl"))
+    taken = time.perf_counter() - begin
+    assert len(history.writes) == operations
+    return taken
+
+
+def nothing(operations: int, path: Path) -> float:
+    """No step at all: what interpreter and imports need."""
+    return 0.0
+
+
+STEPS = {step.__name__: step for step in (nothing, append, read, export, parse)}
+
+
+def peak_mib() -> float:
+    """The most memory that this process ever had resident (VmHWM of proc(5))."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def measured(step: str, operations: int, path: Path) -> tuple[float, float]:
+    """Seconds and peak MiB of one step in a process of its own."""
+    argv = [sys.executable, __file__, "--step", step, "--operations", str(operations), "--path", str(path)]
+    answer = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
+    return answer["seconds"], answer["mib"]
+
+
+def main() -> None:
+    """Print the table, or run the one step that `--step` names."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--operations", type=int, default=1_000_000)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--step", choices=STEPS)
+    options.add_argument("--path", type=Path)
+    chosen = options.parse_args()
+    if chosen.step:
+        seconds = STEPS[chosen.step](chosen.operations, chosen.path)
+        print(json.dumps({"seconds": seconds, "mib": peak_mib()}))
+        return
+    results: dict[str, list[tuple[float, float]]] = {step: [] for step in STEPS}
+    for _ in range(chosen.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            for step, rows in results.items():
+                rows.append(measured(step, chosen.operations, Path(folder) / "record"))
+    print(f"{chosen.operations} operations, medians of {chosen.rounds} rounds (least to most)")
+    for step, rows in results.items():
+        taken = sorted(row[0] for row in rows)
+        median = statistics.median(taken)
+        mib = statistics.median(row[1] for row in rows)
+        spread = f"({taken[0]:.3f} to {taken[-1]:.3f})"
+        print(f"{step:8} {median:7.3f} s {spread:20} {median / chosen.operations * 1e9:7.0f} ns each {mib:6.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,374 @@
+r"""The record: an observer's append-only file of operations and marks. This module specifies and writes it.
+
+The file, version 1
+-------------------
+A record is an array of 32-byte *slots*. All numbers are little-endian; signed ones are two's complement. Every slot
+begins with its kind, so that a plain filter by kind over `numpy.memmap(path, SLOT)` is right::
+
+    offset  0  kind          u8
+            1  outcome       u8    0 ok, 1 failed, 2 unknown
+            2  flags         u16   reserved, 0
+            4  stream        u32   index of a stream, in the order of the STREAM slots
+            8  invoked_ns    i64   nanoseconds on the record's clock: CLOCK_BOOTTIME, 0 at the header
+           16  completed_ns  i64   the same; -2**63: never completed as far as anyone knows
+           24  seq           i64   -1: null
+
+What each kind puts there (fields not named are 0):
+
+- 1 WRITE, 2 READ: one operation. A write has a seq from 0 up. A READ of a register carries the newest seq seen, of a
+  log the one read, which may stand for older ones read in the same instant, or null.
+- 3 HEADER, 4 STREAM, 5 MARK: the head of a text of `seq` bytes of UTF-8 JSON, which follow in CONT slots. HEADER: an
+  object with `service`, `stream_kind`, `started_at` and `extra`. STREAM: the name, a string; `stream` is its index.
+  MARK: an object with `name` and `label`; `invoked_ns` is its instant.
+- 6 CONT: 31 bytes of text in bytes 1 to 31, the last one of a text padded with zeros. A text lies in one block.
+- 7 FINAL_RUN: a piece of the read-back of `stream`, begun at `invoked_ns`: the `completed_ns` seqs from `seq` on, each
+  one more than the one before; where `seq` is -1, as many damaged ones.
+- 8 FINAL: closes the read-back of `stream` at `invoked_ns`, which found `seq` seqs in all. Without it its runs do not
+  count.
+- 9 END: the observer ended in good order at `invoked_ns`. The last slot but its seal.
+- 10 SEAL: closes a block of `completed_ns` slots (itself not counted); `invoked_ns` is the block's number, from 0.
+  `stream` is the CRC-32 (zlib's) of every byte of the file before this seal.
+- 0x89 FILE: slot 0, and only that: 16 bytes ``\x89chaosdrills\r\n\x1a\n``, the version (u64), the size of a slot
+  (u64).
+
+Block 0 holds FILE, the HEADER and its text, and nothing else. A block is written with one `write`, so a process killed
+at any byte leaves whole blocks and at most one *torn tail*: bytes after the last seal, which a reader drops and
+reports. Anything else that does not fit is damage, and an error that names the offset. Marks, read-backs and the end
+are synced to the device before the call that writes them returns.
+
+24 h at 1,000 writes/s, 200 reads/s (a reader's polls, coalesced) and 10 blocks/s: 105 million slots, 3.1 GiB.
+"""
+
+import json
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from chaosdrills.core.exchange import HEADER_KEYS, STREAM_KINDS
+from chaosdrills.core.history import MARK_NAMES, NO_SEQ, NO_TIME, Ints, Outcome, StreamKind
+from chaosdrills.errors import InternalError, UnavailableError, UsageError
+from chaosdrills.host.files import sync_directory
+
+VERSION = 1
+MAGIC = b"\x89chaosdrills\r\n\x1a\n"
+SLOT_BYTES = 32
+CONT_BYTES = SLOT_BYTES - 1
+BLOCK_SLOTS = 8192  # a full buffer: 256 KiB
+
+SLOT: Final = np.dtype(
+    [
+        ("kind", "u1"),
+        ("outcome", "u1"),
+        ("flags", "<u2"),
+        ("stream", "<u4"),
+        ("invoked_ns", "<i8"),
+        ("completed_ns", "<i8"),
+        ("seq", "<i8"),
+    ]
+)
+Slots = npt.NDArray[np.void]
+
+_RUN_PIECE = 1 << 20  # seqs of a read-back that are coded at once
+_FULL = BLOCK_SLOTS * SLOT_BYTES
+_slot = struct.Struct("<BBHIqqq").pack
+_OK, _FAILED, _UNKNOWN = (int(outcome) for outcome in Outcome)
+
+
+class Kind(IntEnum):
+    """What a slot is."""
+
+    WRITE = 1
+    READ = 2
+    HEADER = 3
+    STREAM = 4
+    MARK = 5
+    CONT = 6
+    FINAL_RUN = 7
+    FINAL = 8
+    END = 9
+    SEAL = 10
+    FILE = 0x89
+
+
+_WRITE, _READ = int(Kind.WRITE), int(Kind.READ)
+
+
+class RecordWriter:
+    """Writes one record. All methods may be called from any thread.
+
+    Operations are gathered in memory, at most `BLOCK_SLOTS` of them, and written when that many are there or at
+    `flush`: what a killed process loses is what came after its last `flush`, so call it several times a second. An
+    append waits for the disk only while the buffer is full.
+
+    Instants are absolute CLOCK_BOOTTIME nanoseconds. `bytes_written` is the size of the file, whole blocks only.
+
+    Once the file cannot be written, every method raises `UnavailableError`; what was written before stays readable.
+    """
+
+    def __init__(self, descriptor: int, name: str, origin_ns: int) -> None:
+        self.bytes_written = 0
+        self._descriptor = descriptor
+        self._name = name
+        self._origin_ns = origin_ns
+        self._buffer = bytearray()
+        self._full = _FULL  # 0 makes every append fail, once nothing more can be written
+        self._append_lock = threading.Lock()  # the buffer and the streams; held for no I/O
+        self._file_lock = threading.Lock()  # the file, its blocks and their order; taken first
+        self._stopped: str | None = None
+        self._failure: OSError | None = None
+        self._crc = 0
+        self._blocks = 0
+        self._streams: dict[str, int] = {}
+        self._stream_count = 0
+        self._finals: set[int] = set()
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        service: str,
+        stream_kind: StreamKind,
+        started_at: str,
+        origin_ns: int,
+        extra: Mapping[str, Any] | None = None,
+    ) -> "RecordWriter":
+        """Make the record `path`, its header on disk. `origin_ns` is the header's instant, `extra` more of the header.
+
+        Raises `UsageError` if the path exists or its folder does not, `UnavailableError` if it cannot be written.
+        """
+        path, extra = Path(path), dict(extra or {})
+        if stream_kind not in STREAM_KINDS or HEADER_KEYS & extra.keys():
+            raise UsageError(
+                f"a record cannot begin with stream_kind {stream_kind!r} and more keys {', '.join(extra) or 'none'}.",
+                f"use stream_kind {' or '.join(STREAM_KINDS)}, and no key of {', '.join(sorted(HEADER_KEYS))}.",
+            )
+        header = {"service": service, "stream_kind": stream_kind, "started_at": started_at, "extra": extra}
+        first = MAGIC + struct.pack("<QQ", VERSION, SLOT_BYTES) + _text(Kind.HEADER, header)
+        writer = cls(_create(path), path.name, origin_ns)
+        try:
+            writer._write_out(first, sync=True)
+            _sync_folder(path)
+        except BaseException:
+            os.close(writer._descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        return writer
+
+    def stream(self, name: str) -> int:
+        """The index of the stream `name`, which is declared if it is new."""
+        with self._append_lock:
+            index = self._streams.get(name)
+            if index is None:
+                index = self._stream_count
+                self._buffer += _text(Kind.STREAM, name, stream=index)
+                self._streams[name] = index
+                self._stream_count = index + 1
+            full = len(self._buffer) >= self._full
+        if full:
+            self.flush()
+        return index
+
+    def writes(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
+        """Append one write: `outcome` as in `Outcome`, `completed_ns` `NO_TIME` only if that is unknown.
+
+        Raises `InternalError` for what no history can hold.
+        """
+        if seq < 0:
+            raise InternalError(f"a write of seq {seq} was to be recorded.")
+        self._append(_WRITE, stream, seq, invoked_ns, completed_ns, outcome)
+
+    def reads(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
+        """Append one read: as `writes`; `seq` is `NO_SEQ` where nothing was found."""
+        if seq < NO_SEQ:
+            raise InternalError(f"a read of seq {seq} was to be recorded.")
+        self._append(_READ, stream, seq, invoked_ns, completed_ns, outcome)
+
+    def _append(self, kind: int, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
+        if completed_ns == NO_TIME:
+            sound, completed = outcome == _UNKNOWN, NO_TIME
+        else:
+            sound, completed = _OK <= outcome <= _UNKNOWN and completed_ns >= invoked_ns, completed_ns - self._origin_ns
+        if not (sound and 0 <= stream < self._stream_count):
+            raise InternalError(
+                f"an operation was to be recorded with stream {stream}, outcome {outcome}, invoked at {invoked_ns} "
+                f"and completed at {completed_ns} ns."
+            )
+        slot = _slot(kind, outcome, 0, stream, invoked_ns - self._origin_ns, completed, seq)
+        with self._append_lock:
+            self._buffer += slot
+            full = len(self._buffer) >= self._full
+        if full:
+            self.flush()
+
+    def mark(self, name: str, at_ns: int, label: str = "") -> None:
+        """Record a mark, on disk before this returns. Raises `UsageError` for a name that is not in `MARK_NAMES`."""
+        if name not in MARK_NAMES:
+            raise UsageError(f"a mark cannot be called {name!r}.", f"use one of {', '.join(MARK_NAMES)}.")
+        text = _text(Kind.MARK, {"name": name, "label": label}, at_ns=at_ns - self._origin_ns)
+        with self._append_lock:
+            self._buffer += text
+        self.flush(sync=True)
+
+    def final(self, stream: int, at_ns: int, seqs: Ints) -> None:
+        """Record the whole read-back of `stream`: int64 `seqs` in the order found, `NO_SEQ` where damaged.
+
+        On disk before this returns. Raises `InternalError` for a second one of the same stream.
+        """
+        seqs = np.asarray(seqs, dtype=np.int64)
+        if not 0 <= stream < self._stream_count or stream in self._finals or (len(seqs) and seqs.min() < NO_SEQ):
+            raise InternalError(f"a read-back of stream {stream} was to be recorded that is its second, or unsound.")
+        self._finals.add(stream)
+        at_ns -= self._origin_ns
+        for begin in range(0, len(seqs), _RUN_PIECE):
+            runs = _run_slots(stream, at_ns, seqs[begin : begin + _RUN_PIECE])
+            for first in range(0, len(runs), BLOCK_SLOTS):
+                self._write_out(runs[first : first + BLOCK_SLOTS].tobytes())
+        self._write_out(_slot(Kind.FINAL, 0, 0, stream, at_ns, 0, len(seqs)), sync=True)
+
+    def flush(self, sync: bool = False) -> None:
+        """Write what was gathered as one block; with `sync`, return only when it is on the device."""
+        self._write_out(b"", sync)
+
+    def end(self, at_ns: int) -> None:
+        """Record that the observer ended in good order, on disk before this returns. Nothing can follow."""
+        self._write_out(_slot(Kind.END, 0, 0, 0, at_ns - self._origin_ns, 0, 0), sync=True, last=True)
+
+    def close(self) -> None:
+        """Write and sync what was gathered and close the file, which is closed even if this raises. Repeatable."""
+        with self._file_lock:
+            if self._descriptor < 0:
+                return
+            try:
+                if self._stopped is None:
+                    self._drain(b"", last=True)
+                    self._sync()
+                elif self._failure is not None:
+                    self._refuse()
+            finally:
+                self._stopped = self._stopped or "it is closed"
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def _write_out(self, more: bytes, sync: bool = False, last: bool = False) -> None:
+        """Write what was gathered and then `more`; after the `last` slots of a record, none are accepted."""
+        with self._file_lock:
+            self._drain(more, last)
+            if sync:
+                self._sync()
+            if last:
+                self._stopped = "it has its end"
+
+    def _drain(self, more: bytes, last: bool = False) -> None:
+        """Take what was gathered and write it with `more` as one block; `last` sends later appends to `_refuse`."""
+        try:
+            with self._append_lock:
+                gathered, self._buffer = self._buffer, bytearray()
+                if last:
+                    self._full = 0
+            if self._stopped is None and (gathered or more):
+                self._put(bytes(gathered) + more)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        if self._stopped is not None:
+            self._refuse()
+
+    def _put(self, slots: bytes) -> None:
+        crc = zlib.crc32(slots, self._crc)
+        seal = _slot(Kind.SEAL, 0, 0, crc, self._blocks, len(slots) // SLOT_BYTES, 0)
+        block = slots + seal
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        self._crc = zlib.crc32(seal, crc)
+        self._blocks += 1
+        self.bytes_written += len(block)
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Cut the file back to its last whole block and refuse all that follows; raises for an `OSError`."""
+        self._stopped = "writing it was interrupted"
+        self._full = 0
+        with suppress(OSError):  # else a torn tail stays, which a reader drops with a warning
+            os.ftruncate(self._descriptor, self.bytes_written)
+        if isinstance(error, OSError):
+            self._failure = error
+            self._refuse()
+
+    def _refuse(self) -> None:
+        if self._failure is None:
+            raise InternalError(f"nothing more can be recorded in {self._name}: {self._stopped}.")
+        raise UnavailableError(
+            f"cannot write the record {self._name}: {self._failure.strerror}.",
+            "free room on its disk, or put the record on another one, and run the drill again; "
+            "what was written so far can still be read.",
+        ) from self._failure
+
+
+def _create(path: Path) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    except FileExistsError as error:
+        raise UsageError(
+            f"cannot make the record {path.name}: it exists.", "name a new file; records are never written over."
+        ) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"cannot make the record {path.name}: its folder is missing.", "make the folder.") from error
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot make the record {path.name}: {error.strerror}.", "make its folder writable, or use another."
+        ) from error
+
+
+def _sync_folder(path: Path) -> None:
+    try:
+        sync_directory(path.parent)
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot make the record {path.name} durable: {error.strerror}.",
+            "use a folder that can be read and synced.",
+        ) from error
+
+
+def _text(kind: Kind, value: Any, stream: int = 0, at_ns: int = 0) -> bytes:
+    """The slots of one text: its head, and `value` as JSON in CONT slots."""
+    try:
+        data = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"the {kind.name.lower()} cannot be recorded: {error}.", "give valid text and finite numbers."
+        ) from error
+    slots = [_slot(kind, 0, 0, stream, at_ns, 0, len(data))]
+    for begin in range(0, len(data), CONT_BYTES):
+        slots.append(bytes([Kind.CONT]) + data[begin : begin + CONT_BYTES].ljust(CONT_BYTES, b"\0"))
+    return b"".join(slots)
+
+
+def _run_slots(stream: int, at_ns: int, seqs: Ints) -> Slots:
+    """FINAL_RUN slots for `seqs` int64[n], n > 0: ascending by one, or all damaged."""
+    previous, following = seqs[:-1], seqs[1:]
+    damaged = previous == NO_SEQ
+    goes_on = np.where(damaged, following == NO_SEQ, following - previous == 1)
+    first = np.concatenate(([0], np.flatnonzero(~goes_on) + 1))
+    slots = np.zeros(len(first), SLOT)
+    slots["kind"] = Kind.FINAL_RUN
+    slots["stream"] = stream
+    slots["invoked_ns"] = at_ns
+    slots["completed_ns"] = np.diff(first, append=len(seqs))
+    slots["seq"] = seqs[first]
+    return slots
