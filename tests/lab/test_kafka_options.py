@@ -1,0 +1,48 @@
+"""What can be chosen of the Kafka lab, and what is refused."""
+
+from typing import Any
+
+import pytest
+
+from chaosdrills.errors import UsageError
+from chaosdrills.lab.kafka import is_complaint, normalise
+
+
+def test_options_become_comparable() -> None:
+    assert normalise({}) == {"base_port": None, "settings": {}}
+    assert normalise({"base_port": "31092", "settings": {"b": True, "a": 500}}) == {
+        "base_port": 31092,
+        "settings": {"a": "500", "b": "true"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"port": 1}, "no option 'port'"),
+        ({"base_port": 80}, "80 is not a port"),
+        ({"base_port": "many"}, "'many' is not a port"),
+        ({"base_port": True}, "True is not a port"),
+        ({"base_port": 65500}, "65500 is not a port"),
+        ({"settings": "a=b"}, "not an object"),
+        ({"settings": {"node.id": 7}}, "node.id is the lab's own"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError, match=why) as caught:
+        normalise(options)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "telling"),
+    [
+        ("10:00:00.000 [main] ERROR kafka.Kafka - Exiting", True),
+        ("Caused by: java.net.BindException: Address already in use", True),
+        ("org.apache.kafka.common.config.ConfigException: Invalid value", True),
+        ("10:00:00.000 [main] INFO kafka.Kafka - started", False),
+        ("\tat kafka.Kafka.main(Kafka.scala)", False),
+    ],
+)
+def test_lines_that_tell_why_are_picked(line: str, telling: bool) -> None:
+    assert is_complaint(line) is telling
