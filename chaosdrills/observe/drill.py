@@ -95,7 +95,7 @@ class ObservedDrill:
             workload=self.plan.workload,
             arguments=dict(self.plan.arguments),
             rate_per_s=self.plan.rate_per_s,
-            record=self.record,
+            record=self.record.resolve(),
             slow_s=self.plan.parameters.slow_s,
             gap_s=self.plan.parameters.gap_s,
         )
