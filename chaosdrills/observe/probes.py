@@ -17,7 +17,8 @@ __all__ = ["data_loss", "freshness", "recovery_time", "throughput"]
 def throughput(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """Acknowledged writes a second over the last seconds of load: `{"per_s", "bad_per_s", "since_last_ack_s"}`."""
     figures = _drill().figures()
-    return {name: figures[name] for name in ("per_s", "bad_per_s", "since_last_ack_s")}
+    names = ("per_s", "bad_per_s", "since_last_ack_s")
+    return {name: figures[name] for name in names if figures[name] is not None}
 
 
 def freshness(configuration: Configuration = None, secrets: Secrets = None) -> dict:

@@ -77,8 +77,8 @@ def line_of(drill: "ObservedDrill") -> str:
         parts.append(f"{figures['per_s']:.0f} acks/s")
         if figures["bad_per_s"] > 0:
             parts.append(f"{figures['bad_per_s']:.0f} bad/s")
-        if figures["since_last_ack_s"] >= 1:
-            parts.append(f"no ack for {figures['since_last_ack_s']:.0f} s")
+        if (figures.get("silent_s") or 0) >= 1:
+            parts.append(f"a stream is silent for {figures['silent_s']:.0f} s")
         if figures.get("age_s") is not None:
             parts.append(f"data {figures['age_s']:.1f} s old")
     except (DrillError, KeyError):
