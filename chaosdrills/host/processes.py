@@ -24,13 +24,17 @@ class Identity:
 
 
 def identify(pid: int) -> Identity | None:
-    """The identity of the living process `pid`; None if there is none or it is a zombie."""
+    """The identity of the living process `pid`; None if there is none or it is a zombie.
+
+    A first thread that has ended is shown as a zombie while others still run or hold sockets: that is alive.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     state, *rest = stat[stat.rindex(")") + 2 :].split()
-    return None if state in "ZX" else Identity(pid, int(rest[18]))
+    threads, start_ticks = int(rest[16]), int(rest[18])
+    return None if state in "ZX" and threads <= 1 else Identity(pid, start_ticks)
 
 
 def this_process() -> Identity:

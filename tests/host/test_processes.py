@@ -85,6 +85,22 @@ def test_a_zombie_is_not_alive(tmp_path: Path) -> None:
         os.waitpid(child, 0)
 
 
+def test_a_process_whose_first_thread_has_ended_is_alive_until_the_last_has(tmp_path: Path) -> None:
+    leave = "import ctypes; ctypes.CDLL(None).pthread_exit(None)"
+    program = (
+        "import threading\n"
+        "def stay():\n    print('ready', flush=True)\n    threading.Event().wait()\n"
+        f"threading.Thread(target=stay).start()\n{leave}\n"
+    )
+    identity = start(tmp_path, program)
+    try:
+        assert wait_until(lambda: state_of(identity.pid) == "Z", 10), "the first thread goes on"
+        assert is_alive(identity)
+    finally:
+        stop([identity], 0)
+    assert not is_alive(identity)
+
+
 def test_stop_ends_the_deaf_and_the_paused(tmp_path: Path) -> None:
     for name in ("deaf", "paused"):
         (tmp_path / name).mkdir()
