@@ -1,0 +1,169 @@
+"""The arguments of the Kafka workload, checked before anything is connected."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from chaosdrills.errors import UsageError
+from chaosdrills.kafka.client import Connection
+from chaosdrills.kafka.payload import head
+
+# Nothing may be removed while it is still to be read back, and no out-of-sync replica may become leader unasked.
+TOPIC_CONFIG: Mapping[str, str] = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "unclean.leader.election.enable": "false",
+}
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What `KafkaWorkload` takes.
+
+    `bootstrap_servers`: ``host:port,...``. `topic`: default ``chaosdrills-<drill id>``; made if missing, and removed at
+    the end of a whole drill if it was made here and `keep_topic` is false. `partitions`, `replication_factor`,
+    `min_insync_replicas`, `topic_config` (over `TOPIC_CONFIG`): how it is made, and what an existing one must have.
+    `acks`: ``all`` or 1. `enable_idempotence`: default true with acks ``all``. `payload_bytes`: of each message.
+    `client`: ``watchful`` or ``plain``. `reader`: whether a consumer beside the producer measures freshness.
+    `properties`: confluent-kafka's own, for SASL and TLS; they go over everything.
+    """
+
+    bootstrap_servers: str
+    topic: str = ""
+    partitions: int = 6
+    replication_factor: int = 3
+    min_insync_replicas: int = 2
+    acks: str = "all"
+    enable_idempotence: bool | None = None
+    payload_bytes: int = 100
+    client: str = "watchful"
+    reader: bool = True
+    keep_topic: bool = False
+    topic_config: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def of(drill_id: str, given: Mapping[str, Any]) -> "Arguments":
+        """Check `given` for the drill `drill_id`. Raises `UsageError` that names what is wrong."""
+        _refuse_unknown(given)
+        if "bootstrap_servers" not in given:
+            raise UsageError("the Kafka workload was given no bootstrap_servers.", "give 'host:port,host:port'.")
+        values = {name: _CHECKS.get(name, _text)(name, value) for name, value in given.items()}
+        topic = values.get("topic") or "chaosdrills-" + re.sub(r"[^A-Za-z0-9._-]", "-", drill_id)
+        arguments = Arguments(**{**values, "topic": topic})
+        arguments._require_sense(drill_id)
+        return arguments
+
+    def _require_sense(self, drill_id: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", self.topic) or self.topic in (".", ".."):
+            raise UsageError(f"{self.topic!r} is not a topic's name.", "use up to 249 of A-Z a-z 0-9 . _ -")
+        if self.min_insync_replicas > self.replication_factor:
+            raise UsageError(
+                f"min_insync_replicas {self.min_insync_replicas} is more than replication_factor "
+                f"{self.replication_factor}: no write could be acknowledged.",
+                "lower one or raise the other.",
+            )
+        if self.idempotent and self.acks != "all":
+            raise UsageError(f"enable_idempotence needs acks 'all', not {self.acks}.", "set it to false.")
+        head(drill_id, 0, self.payload_bytes)
+        self.connection.settings()
+
+    @property
+    def connection(self) -> Connection:
+        """How to reach the cluster."""
+        return Connection(self.bootstrap_servers, self.client, self.properties)
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether the producer is idempotent."""
+        return self.acks == "all" if self.enable_idempotence is None else self.enable_idempotence
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The settings of the topic that matter."""
+        return {**TOPIC_CONFIG, "min.insync.replicas": str(self.min_insync_replicas), **self.topic_config}
+
+    def facts(self) -> dict[str, Any]:
+        """What of this may be written down: no address, no properties."""
+        return {
+            "topic": self.topic,
+            "partitions": self.partitions,
+            "replication_factor": self.replication_factor,
+            "topic_config": self.config,
+            "acks": self.acks,
+            "enable_idempotence": self.idempotent,
+            "payload_bytes": self.payload_bytes,
+            "client": self.client,
+        }
+
+
+def _refuse_unknown(given: Mapping[str, Any]) -> None:
+    known = [it.name for it in fields(Arguments)]
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known)}."
+            raise UsageError(f"the Kafka workload has no argument {name!r}.", hint)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is {value!r}.", "give a text.")
+    return value
+
+
+def _count(name: str, value: Any) -> int:
+    """A whole number from 1; experiments often have numbers as texts, from the environment."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UsageError(f"{name} is {value!r}.", "give a whole number from 1 up.")
+    return value
+
+
+def _truth(name: str, value: Any) -> bool:
+    texts = {"true": True, "1": True, "false": False, "0": False}
+    if isinstance(value, str) and value.lower() in texts:
+        return texts[value.lower()]
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} is {value!r}.", "give true or false.")
+    return value
+
+
+def _optional_truth(name: str, value: Any) -> bool | None:
+    return None if value is None else _truth(name, value)
+
+
+def _acks(name: str, value: Any) -> str:
+    text = {"-1": "all", "all": "all", "1": "1"}.get(str(value))
+    if text is None:
+        raise UsageError(f"{name} is {value!r}.", "use 'all' or 1; without acknowledgements there is nothing to lose.")
+    return text
+
+
+def _object(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{name} is not an object.", 'write {"name": value}.')
+    return value
+
+
+def _texts(name: str, value: Any) -> Mapping[str, str]:
+    pairs = _object(name, value).items()
+    return {key: str(it).lower() if isinstance(it, bool) else str(it) for key, it in pairs}
+
+
+_CHECKS: Mapping[str, Any] = {
+    "partitions": _count,
+    "replication_factor": _count,
+    "min_insync_replicas": _count,
+    "payload_bytes": _count,
+    "acks": _acks,
+    "enable_idempotence": _optional_truth,
+    "reader": _truth,
+    "keep_topic": _truth,
+    "topic_config": _texts,
+    "properties": _object,
+}

@@ -1,0 +1,165 @@
+"""The read-back: what is really in the topic after the drill, read through fresh connections from the first offset on.
+
+Each partition is read from the start of its log to the end that its leader has then, and on until that end stands
+still: a leader that was just elected may not know yet how much of its log is committed, and then answers with less. A
+log whose start has moved past what the drill wrote cannot tell loss from removal, and is an error.
+"""
+
+import time
+from array import array
+from collections.abc import Iterator, Mapping
+
+from chaosdrills.core.history import NO_SEQ
+from chaosdrills.errors import UnavailableError
+from chaosdrills.host.clock import boottime_ns
+from chaosdrills.kafka.arguments import Arguments
+from chaosdrills.kafka.client import (
+    Admin,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+    Trouble,
+    new_consumer,
+)
+from chaosdrills.kafka.payload import Alien, Opener
+from chaosdrills.kafka.topics import await_leaders
+from chaosdrills.observe.workload import Progress, Survivors
+
+BATCH = 10_000
+POLL_S = 0.5
+STANDS_S = 0.5  # an end that was asked for twice, so far apart, and is the same, stands
+SETTINGS = {
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+    "isolation.level": "read_uncommitted",
+    "fetch.wait.max.ms": 50,
+    "fetch.error.backoff.ms": 100,
+    "queued.min.messages": 20_000,
+    "queued.max.messages.kbytes": 16_384,
+}
+
+
+class ReadBack:
+    """Reads all partitions of a drill's topic. `firsts` are the offsets at which the drill began to write.
+
+    `foreign` counts messages that are not of this drill, `damaged` those that are and are not as they were written.
+    """
+
+    def __init__(self, arguments: Arguments, drill_id: str, firsts: Mapping[int, int]) -> None:
+        self.foreign = 0
+        self.damaged = 0
+        self._arguments = arguments
+        self._drill_id = drill_id
+        self._firsts = firsts
+        self._trouble = Trouble()
+
+    def run(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
+        """The survivors of each partition in turn. Raises `DrillError` if a partition's end is not reached in time."""
+        deadline = time.monotonic() + timeout_s
+        progress("reading back: waiting for a leader of every partition")
+        await_leaders(Admin(self._arguments.connection), self._arguments.topic, deadline)
+        begun_ns, begun = boottime_ns(), time.monotonic()
+        consumer = new_consumer(self._arguments.connection, self._trouble, SETTINGS)
+        try:
+            ends = {partition: self._log_of(consumer, partition, deadline) for partition in self._firsts}
+            for partition, (start, end) in ends.items():
+                reading = _Reading(consumer, TopicPartition(self._arguments.topic, partition, start))
+                seqs = self._read(reading, partition, end, begun, deadline, progress)
+                yield Survivors(partition, begun_ns, seqs)
+        finally:
+            consumer.close()
+
+    def _read(
+        self, reading: "_Reading", partition: int, end: int, begun: float, deadline: float, progress: Progress
+    ) -> "array[int]":
+        """All of a partition, until its end stands still."""
+        seqs, opener = array("q"), Opener(self._drill_id, partition)
+        asked = begun
+        while True:
+            while reading.position < end:
+                self._require_time(
+                    deadline, f"partition {partition} was read to offset {reading.position:,} of {end:,}"
+                )
+                progress(f"reading back: partition {partition}, offset {reading.position:,} of {end:,}")
+                self._open_all(reading.next_batch(end), opener, seqs)
+            if time.monotonic() - asked < STANDS_S:
+                time.sleep(STANDS_S - (time.monotonic() - asked))
+            asked = time.monotonic()
+            _, again = self._log_of(reading.consumer, partition, deadline)
+            if again == end:
+                return seqs
+            end = again
+
+    def _open_all(self, messages: list[Message], opener: Opener, seqs: "array[int]") -> None:
+        for message in messages:
+            seq = opener.open(message.value())
+            if seq is Alien.FOREIGN:
+                self.foreign += 1
+            elif seq is Alien.DAMAGED:
+                self.damaged += 1
+                seqs.append(NO_SEQ)
+            else:
+                seqs.append(seq)
+
+    def _log_of(self, consumer: Consumer, partition: int, deadline: float) -> tuple[int, int]:
+        """Where the log of a partition starts and ends now, as its leader says."""
+        where = TopicPartition(self._arguments.topic, partition)
+        trouble = "no answer"
+        while True:
+            self._require_time(deadline, f"the leader of partition {partition} does not tell its end: {trouble}")
+            try:
+                marks = consumer.get_watermark_offsets(where, timeout=2.0)
+            except KafkaException as error:
+                trouble = str(error.args[0])
+                time.sleep(0.1)
+                continue
+            if marks is not None:
+                self._require_whole(partition, marks[0])
+                return int(marks[0]), int(marks[1])
+
+    def _require_whole(self, partition: int, start: int) -> None:
+        first = self._firsts[partition]
+        if start > first:
+            raise UnavailableError(
+                f"the log of partition {partition} of {self._arguments.topic} starts at offset {start}, the drill's "
+                f"first message was at {first}: something removed messages, so loss cannot be told from removal.",
+                "keep retention and DeleteRecords away from the topic while a drill runs.",
+            )
+
+    def _require_time(self, deadline: float, state: str) -> None:
+        if time.monotonic() >= deadline:
+            last = f" The last trouble: {self._trouble.last}." if self._trouble.last else ""
+            raise UnavailableError(
+                f"the read-back was not done in time: {state}.{last}", "give it more time, or look at the brokers."
+            )
+
+
+class _Reading:
+    """One partition while it is read: `position` is the offset that comes next."""
+
+    def __init__(self, consumer: Consumer, where: TopicPartition) -> None:
+        self.consumer = consumer
+        self.position = where.offset
+        consumer.assign([where])
+
+    def next_batch(self, end: int) -> list[Message]:
+        """The next messages before the offset `end`, in the order of their offsets; none if there is nothing yet.
+
+        Raises `UnavailableError` where the log cannot be read on.
+        """
+        messages = []
+        for message in self.consumer.consume(min(BATCH, end - self.position), POLL_S):
+            error = message.error()
+            if error is None:
+                messages.append(message)
+                self.position = (message.offset() or 0) + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.position = max(self.position, message.offset() or 0)
+            elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+                raise UnavailableError(
+                    f"the log of partition {message.partition()} changed while it was read: {error.str()}.",
+                    "read back only after the cluster is whole again.",
+                )
+        return messages

@@ -1,0 +1,124 @@
+"""The reader beside the load: a consumer that tells which writes can be read, and when.
+
+Ten times a second it notes, for each partition with news, the newest seq seen; for one without, once a second, that it
+looked and found nothing (`OK`, null) or could not look (`FAILED`, null). A silent reader is not stale data.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+
+from chaosdrills.core.history import NO_SEQ, NS, Outcome
+from chaosdrills.host.clock import boottime_ns
+from chaosdrills.kafka.arguments import Arguments
+from chaosdrills.kafka.client import Consumer, KafkaException, Message, TopicPartition, Trouble, new_consumer
+from chaosdrills.kafka.payload import Alien, Opener
+from chaosdrills.observe.workload import Page
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.1
+MOST_MESSAGES = 10_000
+LOOK_NS = NS * 9 // 10
+RETRY_S = 0.5
+STOP_S = 10.0
+
+SETTINGS = {
+    "auto.offset.reset": "latest",
+    "fetch.wait.max.ms": 50,
+    "fetch.error.backoff.ms": 100,
+    "queued.min.messages": 20_000,
+    "queued.max.messages.kbytes": 8192,
+}
+
+
+class Reader:
+    """Reads the partitions of a drill's topic from the offsets `firsts` on, in a thread of its own."""
+
+    def __init__(self, arguments: Arguments, drill_id: str, firsts: Mapping[int, int], page: Page) -> None:
+        self.trouble = Trouble()
+        self._arguments = arguments
+        self._page = page
+        self._openers = {partition: Opener(drill_id, partition) for partition in firsts}
+        self._positions = dict(firsts)
+        self._noted_ns = dict.fromkeys(firsts, 0)
+        self._newest = dict.fromkeys(firsts, NO_SEQ)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+
+    def start(self) -> None:
+        """Position a consumer and start reading."""
+        self._consumer: Consumer | None = self._positioned()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading; waits at most 10 s for the thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._read()
+            except (KafkaException, RuntimeError):
+                logger.exception("the reader starts again")
+                self._stop.wait(RETRY_S)
+        self._page.close()
+
+    def _read(self) -> None:
+        consumer, self._consumer = self._consumer or self._positioned(), None
+        try:
+            while not self._stop.is_set():
+                self._look(consumer)
+        finally:
+            consumer.close()
+
+    def _positioned(self) -> Consumer:
+        """A consumer of all partitions, from where the last one was."""
+        consumer = new_consumer(self._arguments.connection, self.trouble, SETTINGS)
+        consumer.assign([TopicPartition(self._arguments.topic, *position) for position in self._positions.items()])
+        return consumer
+
+    def _look(self, consumer: Consumer) -> None:
+        begun_ns, downs = boottime_ns(), self.trouble.downs
+        messages = consumer.consume(MOST_MESSAGES, POLL_S)
+        now_ns = boottime_ns()
+        failed = self._take(messages)
+        for partition, newest in self._newest.items():
+            if newest != NO_SEQ:
+                self._note(partition, newest, begun_ns, now_ns, Outcome.OK)
+                self._newest[partition] = NO_SEQ
+            elif now_ns - self._noted_ns[partition] >= LOOK_NS:
+                broken = partition in failed or self.trouble.downs > downs
+                self._note(partition, NO_SEQ, begun_ns, now_ns, Outcome.FAILED if broken else Outcome.OK)
+        self._page.turn()
+
+    def _take(self, messages: list[Message]) -> set[int]:
+        """Find the newest seq of each partition; returns the partitions that could not be read.
+
+        Usually that is the last message's; where it is not of this drill, the ones before are looked at.
+        """
+        last: dict[int, list[Message]] = {}
+        failed = set()
+        for message in messages:
+            partition = message.partition() or 0
+            if message.error() is not None:
+                failed.add(partition)
+            else:
+                last.setdefault(partition, []).append(message)
+        for partition, found in last.items():
+            self._positions[partition] = (found[-1].offset() or 0) + 1
+            self._newest[partition] = self._newest_of(partition, reversed(found))
+        return failed
+
+    def _newest_of(self, partition: int, messages: Iterable[Message]) -> int:
+        for message in messages:
+            seq = self._openers[partition].open(message.value())
+            if not isinstance(seq, Alien):
+                return seq
+        return NO_SEQ
+
+    def _note(self, partition: int, seq: int, begun_ns: int, now_ns: int, outcome: Outcome) -> None:
+        self._page.read(partition, seq, begun_ns, now_ns, int(outcome))
+        self._noted_ns[partition] = now_ns

@@ -1,0 +1,156 @@
+"""The Kafka workload: writes to a topic of its own, one stream a partition, and a reader beside it.
+
+Write k goes to partition k mod n; its payload says by itself what it is (`chaosdrills.kafka.payload`). Outcomes come
+from delivery reports (`chaosdrills.kafka.outcomes`), survivors from a read-back through fresh connections.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chaosdrills.core.history import StreamKind
+from chaosdrills.errors import DrillError, UnavailableError
+from chaosdrills.kafka import topics
+from chaosdrills.kafka.arguments import Arguments
+from chaosdrills.kafka.client import Admin, KafkaException, TopicPartition, Trouble, new_consumer, versions
+from chaosdrills.kafka.producing import Sending
+from chaosdrills.kafka.readback import ReadBack
+from chaosdrills.kafka.reader import Reader
+from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S = 10.0  # an address nobody answers at is told within this, however long the drill would wait
+REMOVE_S = 10.0
+
+
+class KafkaWorkload:
+    """`chaosdrills.observe.workload.Workload` for Kafka. Arguments: see `chaosdrills.kafka.arguments.Arguments`."""
+
+    stream_kind: StreamKind = "log"
+
+    def __init__(self, drill_id: str, arguments: Mapping[str, Any]) -> None:
+        self._drill_id = drill_id
+        self._arguments = Arguments.of(drill_id, arguments)
+        self._sending = Sending(self._arguments, drill_id)
+        self._firsts: dict[int, int] = {}
+        self._reader: Reader | None = None
+        self._made = False
+        self._removed = False
+        self._read_back: ReadBack | None = None
+
+    def open(self, timeout_s: float) -> Opened:
+        """Connect, make or check the topic, and note where each partition ends now."""
+        deadline = time.monotonic() + timeout_s
+        admin = Admin(self._arguments.connection)
+        view = admin.view(min(timeout_s, CONNECT_S))
+        self._made = topics.prepare(admin, self._arguments, timeout_s)
+        self._firsts = self._ends(max(1.0, deadline - time.monotonic()))
+        self._prime(max(1.0, deadline - time.monotonic()))
+        facts = {
+            **self._arguments.facts(),
+            **versions(),
+            "cluster_id": view.cluster_id,
+            "brokers": len(view.brokers),
+            "topic_made": self._made,
+        }
+        return Opened([str(partition) for partition in self._firsts], facts)
+
+    def begin(self, page: Page, reader_page: Page) -> None:
+        """Start the reader, if there is to be one."""
+        self._sending.begin(page)
+        if self._arguments.reader:
+            self._reader = Reader(self._arguments, self._drill_id, self._firsts, reader_page)
+            self._reader.start()
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages have no delivery report yet."""
+        return self._sending.in_flight
+
+    def oldest_in_flight_ns(self) -> int | None:
+        """The intended time of the oldest of them."""
+        return self._sending.oldest_in_flight_ns()
+
+    def send(self, intended_ns: Sequence[int]) -> None:
+        """One message for each intended time, to the partitions in turn."""
+        self._sending.send(intended_ns)
+
+    def refuse(self, intended_ns: Sequence[int]) -> None:
+        """One operation for each intended time, noted as failed without sending it."""
+        self._sending.refuse(intended_ns)
+
+    def poll(self, timeout_s: float) -> None:
+        """Serve delivery reports."""
+        self._sending.poll(timeout_s)
+
+    def trouble(self) -> str:
+        """The last trouble of the producer's connections."""
+        return self._sending.trouble.last
+
+    def abandon(self) -> None:
+        """Have librdkafka give up what is in flight."""
+        self._sending.abandon()
+
+    def end_reading(self) -> None:
+        """Stop the reader."""
+        if self._reader is not None:
+            self._reader.stop()
+
+    def read_back(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
+        """Read every partition to its end through fresh connections."""
+        self._read_back = ReadBack(self._arguments, self._drill_id, self._firsts)
+        return self._read_back.run(timeout_s, progress)
+
+    def findings(self) -> Mapping[str, Any]:
+        """`topic`, `producer_remakes` (the fatal errors), and what the read-back met besides: `foreign`, `damaged`."""
+        found: dict[str, Any] = {"topic": self._arguments.topic, "producer_remakes": list(self._sending.remakes)}
+        if self._read_back is not None:
+            found |= {"foreign": self._read_back.foreign, "damaged": self._read_back.damaged}
+        return found
+
+    def close(self, done: bool) -> None:
+        """Stop the reader; remove the topic of a whole drill if it was made here and is not to be kept."""
+        self.end_reading()
+        if done and self._made and not self._arguments.keep_topic and not self._removed:
+            try:
+                Admin(self._arguments.connection).delete_topic(self._arguments.topic, REMOVE_S)
+                self._removed = True
+            except DrillError as error:
+                logger.warning("the topic stays: %s", error)
+
+    def _prime(self, timeout_s: float) -> None:
+        try:
+            self._sending.prime(timeout_s)
+        except KafkaException as error:
+            raise UnavailableError(
+                f"the Kafka producer gets no metadata: {error.args[0]}.", "look at the brokers' logs."
+            ) from error
+
+    def _ends(self, timeout_s: float) -> dict[int, int]:
+        """The end offset of each partition: where this drill begins."""
+        consumer = new_consumer(self._arguments.connection, Trouble(), {})
+        try:
+            return {
+                partition: self._end_of(consumer, partition, timeout_s)
+                for partition in range(self._arguments.partitions)
+            }
+        finally:
+            consumer.close()
+
+    def _end_of(self, consumer: Any, partition: int, timeout_s: float) -> int:
+        where = TopicPartition(self._arguments.topic, partition)
+        try:
+            marks = consumer.get_watermark_offsets(where, timeout=timeout_s)
+        except KafkaException as error:
+            raise UnavailableError(
+                f"the end of partition {partition} of {self._arguments.topic} cannot be had: {error.args[0]}.",
+                "look at the brokers; one may be down.",
+            ) from error
+        if marks is None:
+            raise UnavailableError(
+                f"the leader of partition {partition} does not tell its end within {timeout_s:g} s.",
+                "look at the brokers; one may hang.",
+            )
+        return int(marks[1])

@@ -1,0 +1,156 @@
+"""Between the load and the disk: what happened is noted on pages in memory and copied into the record by one scribe.
+
+A thread that drives load must not wait for a disk. So each thread has a page of its own, hands it over every 50 ms, and
+a scribe (whoever calls `write_up`, several times a second) copies pages into the record and into the live figures. What
+a kill -9 of the observer loses is what was noted since the last copy.
+"""
+
+import queue
+import threading
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chaosdrills.core.history import NS, Ints
+from chaosdrills.host.clock import boottime_ns
+from chaosdrills.observe.figures import Figures
+from chaosdrills.observe.record import RecordWriter
+from chaosdrills.observe.slots import Kind
+from chaosdrills.observe.workload import Survivors
+
+TURN_NS = NS // 20
+TURN_ROWS = 4096  # a page is handed over when it has this many operations, however young it is
+
+MOST_PAGES = 200  # handed over and not copied: more than 10 s of a disk that hangs, then noting has to wait
+
+_Sheet = tuple["array[int]", "array[int]", "array[int]"]
+
+
+class LedgerPage:
+    """The page of one thread. Noting costs a list append; nothing is checked until it is copied."""
+
+    def __init__(self, hand_over: Callable[[_Sheet], None]) -> None:
+        self._hand_over = hand_over
+        self._begin()
+
+    def write(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
+        """Note a write whose outcome is final."""
+        self._writes += (stream, seq, invoked_ns, completed_ns, outcome)
+
+    def read(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
+        """Note a read."""
+        self._reads += (stream, seq, invoked_ns, completed_ns, outcome)
+
+    def attempt(self, intended_ns: Sequence[int]) -> None:
+        """Note that operations were due; their outcomes follow."""
+        self._attempts += intended_ns
+
+    def turn(self) -> None:
+        """Hand over what was noted, if it is old or much."""
+        if boottime_ns() - self._begun_ns >= TURN_NS or len(self._writes) >= 5 * TURN_ROWS:
+            self.close()
+
+    def close(self) -> None:
+        """Hand over what was noted, now; noting may go on."""
+        if self._writes or self._reads or self._attempts:
+            self._hand_over((array("q", self._writes), array("q", self._reads), array("q", self._attempts)))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._writes: list[int] = []
+        self._reads: list[int] = []
+        self._attempts: list[int] = []
+        self._begun_ns = boottime_ns()
+
+
+class Ledger:
+    """The record of a running load and its figures. All methods may be called from any thread."""
+
+    def __init__(self, record: RecordWriter, streams: Sequence[str], slow_ns: int, gap_ns: int) -> None:
+        self._record = record
+        self._indices = [record.stream(name) for name in streams]
+        self._figures = Figures(len(streams), slow_ns, gap_ns)
+        self._handed_over: queue.SimpleQueue[_Sheet] = queue.SimpleQueue()
+        self._scribe = threading.Lock()
+        self._ended = False
+
+    def page(self) -> LedgerPage:
+        """A new page for one thread."""
+        return LedgerPage(self._take)
+
+    def write_up(self) -> None:
+        """Copy all pages that were handed over into the record, as one block. Raises `UnavailableError` (full disk).
+
+        Does nothing once the record has its end or is closed.
+        """
+        with self._scribe:
+            if not self._ended:
+                self._copy()
+                self._record.flush()
+
+    def mark(self, name: str, at_ns: int, label: str = "") -> None:
+        """Put a mark on disk, after all that was handed over."""
+        with self._scribe:
+            self._copy()
+            self._record.mark(name, at_ns, label)
+
+    def final(self, survivors: Survivors) -> None:
+        """Put the read-back of a stream on disk."""
+        with self._scribe:
+            self._record.final(survivors.stream, survivors.at_ns, np.frombuffer(survivors.seqs, np.int64))
+
+    def end(self) -> None:
+        """Record that the observer ended in good order, on disk. Nothing can follow."""
+        with self._scribe:
+            self._copy()
+            self._ended = True
+            self._record.end(boottime_ns())
+
+    def close(self) -> None:
+        """Write what was handed over and close the record, which is closed even if this raises."""
+        with self._scribe:
+            try:
+                if not self._ended:
+                    self._copy()
+            finally:
+                self._ended = True
+                self._record.close()
+
+    @property
+    def silent_streams(self) -> list[int]:
+        """Indices of the streams without an acknowledgement so far."""
+        with self._scribe:
+            return self._figures.silent_streams
+
+    def totals(self) -> dict[str, int]:
+        """`acked`, `failed`, `unknown`: operations with that outcome so far."""
+        with self._scribe:
+            return self._figures.totals()
+
+    def figures(self, window_s: float, oldest_in_flight_ns: int | None) -> dict[str, Any]:
+        """The figures now: see `Figures.at`."""
+        with self._scribe:
+            return self._figures.at(boottime_ns(), window_s, oldest_in_flight_ns)
+
+    def _take(self, sheet: _Sheet) -> None:
+        self._handed_over.put(sheet)
+        if self._handed_over.qsize() > MOST_PAGES:
+            self.write_up()
+
+    def _copy(self) -> None:
+        while not self._handed_over.empty():
+            writes, reads, attempts = self._handed_over.get()
+            self._figures.attempts(_column(attempts))
+            for kind, rows, count in (
+                (Kind.WRITE, writes, self._figures.writes),
+                (Kind.READ, reads, self._figures.reads),
+            ):
+                table = _column(rows).reshape(-1, 5)
+                self._record.many(kind, table)
+                count(table)
+
+
+def _column(numbers: "array[int]") -> Ints:
+    return np.frombuffer(numbers, np.int64)
