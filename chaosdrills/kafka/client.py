@@ -17,6 +17,7 @@ from chaosdrills.errors import DrillError, UnavailableError, UsageError
 try:
     from confluent_kafka import (
         Consumer,
+        ElectionType,
         KafkaError,
         KafkaException,
         Message,
@@ -36,7 +37,7 @@ except ImportError as missing:
         f"the Kafka driver is not installed: {missing}.", "run pip install 'chaosdrills[kafka]'."
     ) from missing
 
-__all__ = ["Consumer", "KafkaError", "KafkaException", "Message", "Producer", "TopicPartition"]
+__all__ = ["Consumer", "ElectionType", "KafkaError", "KafkaException", "Message", "Producer", "TopicPartition"]
 
 logger = logging.getLogger(__name__)
 
