@@ -32,6 +32,7 @@ VERSION = "4.3.1"
 STAGING = ".staging-"
 DOWNLOADS_AT_ONCE = 6
 FETCH_TIMEOUT_S = 900.0
+DOWNLOAD_TIMEOUT_S = 20
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,8 @@ def _fetch(wanted: list[Wanted], root: Path, libs: Path) -> None:
     with _staging(root) as staging:
         repository, ready = staging / "repository", staging / "libs"
         ready.mkdir()
-        context = _maven(repository)
-        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-            for jar, path in zip(wanted, pool.map(lambda jar: _download(context, jar), wanted), strict=True):
-                os.replace(path, ready / jar.path.name)
+        for jar, path in zip(wanted, _download_all(_maven(repository), wanted), strict=True):
+            os.replace(path, ready / jar.path.name)
         check(ready, wanted)
         os.replace(ready, libs)
         sync_directory(root)
@@ -149,7 +148,16 @@ def _maven(repository: Path) -> Any:
             "run \"pip install 'chaosdrills[lab]'\", or set CHAOSDRILLS_KAFKA_HOME to the folder of a Kafka.",
         ) from error
     remotes = {"central": constants.MAVEN_CENTRAL_URL, **settings.repositories}
-    return maven.MavenContext(repo_cache=repository, remote_repos=remotes, timeout=60)
+    return maven.MavenContext(repo_cache=repository, remote_repos=remotes, timeout=DOWNLOAD_TIMEOUT_S)
+
+
+def _download_all(context: Any, wanted: list[Wanted]) -> list[Path]:
+    """Several at a time; after the first error, or Ctrl-C, no further one is begun."""
+    pool = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
+    try:
+        return list(pool.map(lambda jar: _download(context, jar), wanted))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _download(context: Any, jar: Wanted) -> Path:

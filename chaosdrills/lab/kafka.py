@@ -11,6 +11,7 @@ Options: `base_port` (int), and `settings` (a dict of broker settings that go ov
 import base64
 import re
 import shutil
+import struct
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -131,27 +132,23 @@ def _train(runtime: Runtime) -> Cluster:
 def _lay_out(service: str, runtime: Runtime, layouts: list[Layout], options: Mapping[str, Any]) -> Cluster:
     """Write the data directories and settings of `layouts` and say how each is started."""
     folder = cluster_dir(service)
-    temporary = folder / "tmp"
-    temporary.mkdir(exist_ok=True)
+    if "," in str(folder):
+        hint = "set XDG_STATE_HOME to another folder."
+        raise UnavailableError(f"Kafka cannot use the folder {folder}: commas separate its folders.", hint)
+    (folder / "tmp").mkdir(exist_ok=True)
     cluster_id, voters = _uuid(), ",".join(f"{it.id}@{ports.LOOPBACK}:{it.controller_port}" for it in layouts)
-    nodes = []
     for layout in layouts:
         _format(layout, cluster_id, runtime.bootstrap)
         _write_settings(layout, voters, options["settings"])
         layout.log.unlink(missing_ok=True)
-        argv = [*runtime.argv(temporary), "kafka.Kafka", str(layout.properties)]
-        nodes.append(
-            Node(
-                layout.id,
-                layout.endpoint,
-                argv,
-                {**runtime.env(), **supervision.marked(service)},
-                str(folder),
-                str(layout.log),
-                str(layout.data),
-            )
-        )
+    nodes = [_node(service, runtime, layout) for layout in layouts]
     return Cluster(service, ",".join(node.endpoint for node in nodes), nodes, options=dict(options))
+
+
+def _node(service: str, runtime: Runtime, layout: Layout) -> Node:
+    argv = [*runtime.argv(layout.folder / "tmp"), "kafka.Kafka", str(layout.properties)]
+    env = {**runtime.env(), **supervision.marked(service)}
+    return Node(layout.id, layout.endpoint, argv, env, str(layout.folder), str(layout.log), str(layout.data))
 
 
 def awaited(cluster: Cluster) -> str:
@@ -228,9 +225,11 @@ def _write_settings(layout: Layout, voters: str, overrides: Mapping[str, str]) -
 
 
 def _write_properties(path: Path, values: Mapping[str, object]) -> None:
-    lines = [f"{name}={_text(value)}" for name, value in values.items()]
-    text = "\n".join(line.replace("\\", "\\\\") for line in lines) + "\n"
-    write_atomic(path, text.encode())
+    """Write a Java properties file: ISO 8859-1, anything beyond ASCII as UTF-16 escapes."""
+    escapes = str.maketrans({"\\": r"\\", "\n": r"\n"})
+    text = "".join(f"{name}={_text(value).translate(escapes)}\n" for name, value in values.items())
+    units = struct.unpack(f">{len(text.encode('utf-16-be')) // 2}H", text.encode("utf-16-be"))
+    write_atomic(path, "".join(chr(unit) if unit < 0x80 else f"\\u{unit:04x}" for unit in units).encode("ascii"))
 
 
 def _uuid() -> str:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from chaosdrills.host import nodes
 from chaosdrills.lab import jars, supervision
 from chaosdrills.lab.progress import quiet
 
 
 @pytest.fixture
 def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder for one test; at its end no process of a lab in it may be alive."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    yield tmp_path / "state"
+    """A state folder for one test, with a name of the harder kind; at its end no process of a lab in it may live."""
+    folder = tmp_path / "state \u00fc \U0001f600"
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    yield folder
     left = {service: supervision.living(service) for service in ("kafka", "kafka-training", "toy")}
     for service in left:
         supervision.end(service)
@@ -35,8 +35,3 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_jars: jars.J
     shutil.copytree(real_jars.paths[0].parent, root / "libs")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return root
-
-
-def folder_of(service: str) -> Path:
-    """The folder of `service`'s lab in the state folder of the test."""
-    return nodes.cluster_dir(service)

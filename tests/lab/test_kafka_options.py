@@ -1,11 +1,14 @@
 """What can be chosen of the Kafka lab, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chaosdrills.errors import UsageError
-from chaosdrills.lab.kafka import is_complaint, normalise
+from chaosdrills.errors import UnavailableError, UsageError
+from chaosdrills.lab.kafka import build, is_complaint, normalise
+from chaosdrills.lab.progress import quiet
+from tests.conftest import free_base_port
 
 
 def test_options_become_comparable() -> None:
@@ -46,3 +49,16 @@ def test_what_cannot_be_used_is_refused(options: dict[str, Any], why: str) -> No
 )
 def test_lines_that_tell_why_are_picked(line: str, telling: bool) -> None:
     assert is_complaint(line) is telling
+
+
+def test_a_folder_that_kafka_cannot_use_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "a,b"))
+    with pytest.raises(UnavailableError, match="a,b"):
+        build(normalise({"base_port": free_base_port()}), quiet)
+
+
+def test_no_value_can_bring_a_setting_of_its_own(own_state: Path) -> None:
+    cluster = build(normalise({"base_port": free_base_port(), "settings": {"a": "b\nnode.id=7\\"}}), quiet)
+    written = Path(cluster.nodes[0].argv[-1]).read_text().splitlines()
+    assert written[-1] == "a=b\\nnode.id=7\\\\"
+    assert [line for line in written if line.startswith("node.id")] == ["node.id=1"]
