@@ -74,8 +74,9 @@ class Ages:
         for one in self.polls:
             silent |= one.silent(ends)
         just_before = np.zeros(len(ends))
-        inside = (self.seen_ns >= edges[0]) & (self.seen_ns < edges[-1])
-        index = (self.seen_ns[inside] - edges[0]) // (edges[1] - edges[0])
+        last = self.seen_ns - 1  # the last instant at which a write is pending
+        inside = (last >= self.acked_ns) & (last >= edges[0]) & (last < edges[-1])
+        index = (last[inside] - edges[0]) // (edges[1] - edges[0])
         np.maximum.at(just_before, index, (self.seen_ns - self.invoked_ns)[inside] / NS)
         first, stop = np.searchsorted(ends, self.acked_ns), np.searchsorted(ends, self.seen_ns)
         oldest = least_over(self.invoked_ns, first, stop, len(ends))

@@ -13,6 +13,7 @@ from chaosdrills.report.tables import Cell, Table
 from chaosdrills.report.views import SYMBOLS, Report
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+_CODE = re.compile(r"[\w./: …-]+")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$#@])")
 
 
@@ -68,7 +69,7 @@ def _cell(cell: Cell) -> str:
     text = escaped(cell.text)
     if cell.tone in SYMBOLS:
         return f"{SYMBOLS[cell.tone]} **{text}**"
-    if cell.tone == "code" and not set("`|") & set(cell.text):
+    if cell.tone == "code" and _CODE.fullmatch(cell.text):
         return f"`{cell.text}`"
     return f"*{text}*" if cell.tone == "unmeasured" else text
 
