@@ -1,0 +1,122 @@
+"""Actions on Kafka brokers, for experiments. Faults hit the lab only; `wait_whole` serves any cluster."""
+
+# `chaos discover` calls dict a mapping, and dict[str, Any] an object.
+# mypy: disable-error-code="type-arg"
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chaoslib.exceptions import ActivityFailed
+from chaoslib.types import Configuration, Secrets
+
+from chaosdrills.errors import DrillError
+from chaosdrills.faults.heal_log import Entry
+from chaosdrills.faults.healing import Healing, heal_outstanding
+from chaosdrills.faults.injection import inject
+from chaosdrills.faults.kill import Kill, kill_target
+from chaosdrills.faults.lab import reachable_lab
+from chaosdrills.kafka import health
+from chaosdrills.kafka.admin import connection_of
+from chaosdrills.kafka.roles import Wish, choose, require_role
+
+__all__ = ["heal_brokers", "kill_broker", "start_broker", "wait_whole"]
+
+SERVICE = "kafka"
+
+logger = logging.getLogger("chaostoolkit")
+
+
+def kill_broker(
+    role: str = "leader",
+    topic: str = "",
+    partition: int = 0,
+    broker_id: int = 0,
+    seed: int = 0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Kill (SIGKILL) brokers of the lab, chosen by their role.
+
+    `role`: "leader" or "followers" (all of them) of `topic` (empty: the drill's own) and `partition`; "controller", the
+    active one; "random", drawn with `seed` (0: a new one, which is logged); "id", the broker `broker_id`.
+    Marks itself in the drill's record. Returns `{"killed": 1, "brokers": "2", "what": "kill -9 of broker 2 (...)"}`.
+    Fails, having killed nothing, if the experiment's cluster is not the lab.
+    """
+    with failing():
+        connection = connection_of(configuration, secrets)
+        cluster = reachable_lab(SERVICE, connection.bootstrap_servers)
+        wish = Wish(role, topic or drill_topic(configuration), int(partition), int(broker_id), int(seed))
+        chosen = choose(wish, cluster, connection)
+        targets = [kill_target(cluster, each.node_id, each.label, role) for each in chosen]
+        logger.info("about to %s", " and ".join(Kill().describe(target) for target in targets))
+        what = inject(Kill(), targets)
+        return {"killed": len(targets), "brokers": ", ".join(str(each.node_id) for each in chosen), "what": what}
+
+
+def start_broker(
+    role: str = "id", broker_id: int = 0, configuration: Configuration = None, secrets: Secrets = None
+) -> dict:
+    """Start brokers that were killed in this `role`, or by whatever role the broker `broker_id`, first killed first.
+
+    A heal of some: idempotent, and marked if it has something to do. Returns when they accept connections, with
+    `{"healed": 2, "nothing_to_do": 0}`.
+    """
+    with failing():
+        node = int(broker_id)
+        require_role(role, node)
+
+        def wanted(entry: Entry) -> bool:
+            chosen = entry.target.handle.get("node") == node if role == "id" else entry.target.role == role
+            return chosen and not entry.held
+
+        return _healed(heal_outstanding(SERVICE, wanted))
+
+
+def heal_brokers(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Start every broker of the lab that a drill has killed and not started again; safe to repeat.
+
+    Marked if it has something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`.
+    Fails, keeping what is left in the heal log, if a broker does not come back.
+    """
+    with failing():
+        return _healed(heal_outstanding(SERVICE, lambda entry: not entry.held))
+
+
+def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Wait until every broker is back, every replica in sync, and every partition led by its preferred replica.
+
+    `timeout_s` seconds. Elects preferred leaders itself. Expects all brokers of the lab, and elsewhere all that hold a
+    replica. Returns `{"brokers": 3, "under_replicated": 0, "preferred": true, "waited_s": 4.2}`; fails with what is
+    still missing.
+    """
+    with failing():
+        connection = connection_of(configuration, secrets)
+        begun = time.monotonic()
+        found = health.wait_whole(connection, health.expected_of(connection.bootstrap_servers), float(timeout_s))
+        return {
+            "brokers": found.brokers,
+            "under_replicated": found.under_replicated,
+            "preferred": not found.not_preferred,
+            "waited_s": round(time.monotonic() - begun, 3),
+        }
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Turn an error with its hint into the one that the Chaos Toolkit expects."""
+    try:
+        yield
+    except DrillError as error:
+        raise ActivityFailed(str(error)) from error
+
+
+def drill_topic(configuration: Configuration = None) -> str:
+    """The topic that the running drill writes to; empty outside of one."""
+    return str((configuration or {}).get("kafka_topic") or "")
+
+
+def _healed(healing: Healing) -> dict:
+    healing.demand()
+    return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}

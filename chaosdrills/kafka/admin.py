@@ -1,0 +1,43 @@
+"""What drills do to a whole cluster through its admin interface, beyond metadata and topics: bring leaders home."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chaosdrills.errors import UsageError
+from chaosdrills.kafka.client import Admin, Connection, ElectionType
+from chaosdrills.kafka.properties import load_properties
+
+ELECTION_TIMEOUT_S = 10.0
+
+
+class ClusterAdmin(Admin):
+    """`Admin` that can also elect leaders."""
+
+    def elect_preferred_leaders(self) -> None:
+        """Make the first replica of every partition its leader where it can be; says nothing about which could.
+
+        Raises `UsageError` if this user may not, `UnavailableError` if the controller does not answer.
+        """
+        # No timeout argument: confluent-kafka 2.16 answers any of them with a SystemError.
+        with self._explained("the preferred leaders cannot be elected", ELECTION_TIMEOUT_S):
+            self._client.elect_leaders(ElectionType.PREFERRED).result(timeout=ELECTION_TIMEOUT_S)
+
+
+def connection_of(configuration: Mapping[str, Any] | None, secrets: Mapping[str, Any] | None) -> Connection:
+    """How an experiment says its cluster is reached.
+
+    `configuration`: `kafka_bootstrap_servers`, and optionally `kafka_properties` (confluent-kafka's own, an object) and
+    `kafka_properties_file` (see `chaosdrills.kafka.properties`). `secrets`, flattened, are properties and go over them.
+    Raises `UsageError` that shows no value of them.
+    """
+    configuration = configuration or {}
+    servers = configuration.get("kafka_bootstrap_servers")
+    if not isinstance(servers, str) or not servers:
+        raise UsageError(
+            "the experiment's configuration has no kafka_bootstrap_servers.", "give it as 'host:port,host:port'."
+        )
+    properties = configuration.get("kafka_properties") or {}
+    if not isinstance(properties, Mapping):
+        raise UsageError("kafka_properties is not an object of confluent-kafka properties.", 'write {"name": value}.')
+    path = configuration.get("kafka_properties_file") or ""
+    return Connection(servers, properties={**load_properties(path), **properties, **(secrets or {})})
