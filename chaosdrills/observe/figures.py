@@ -145,7 +145,8 @@ class Figures:
         bad = self._attempts.between(due_ns - window_ns, due_ns) - self._good.between(due_ns - window_ns, due_ns)
         last_ack_ns = int(self._last_acks.max())
         silent_ns = now_ns - int(self._last_acks.min())
-        clean_ns = self._clean_ns(now_ns, oldest_in_flight_ns)
+        overdue = oldest_in_flight_ns is not None and now_ns - oldest_in_flight_ns > self._slow_ns
+        clean_ns = self._clean_ns(oldest_in_flight_ns if overdue and oldest_in_flight_ns else now_ns)
         return {
             **self.totals(),
             "per_s": self._acks.between(now_ns - window_ns, now_ns) * NS / window_ns,
@@ -153,7 +154,7 @@ class Figures:
             "since_last_ack_s": None if last_ack_ns < 0 else max(0, now_ns - last_ack_ns) / NS,
             "silent_s": silent_ns / NS if silent_ns > self._gap_ns else 0.0,
             "age_s": max(age.at(now_ns) for age in self._ages) / NS if self._reads else None,
-            "clean_s": clean_ns / NS,
+            "clean_s": 0.0 if overdue else clean_ns / NS,
             "clean_longest_s": max(clean_ns, self._longest_clean_ns) / NS,
         }
 
@@ -161,11 +162,10 @@ class Figures:
         if self._first_ack_ns is None and len(acked_ns):
             self._first_ack_ns = int(acked_ns.min())
         if len(bad_ns):
-            self._longest_clean_ns = max(self._longest_clean_ns, self._clean_ns(int(bad_ns.min()), None))
+            self._longest_clean_ns = max(self._longest_clean_ns, self._clean_ns(int(bad_ns.min())))
             self._last_bad_ns = max(self._last_bad_ns, int(bad_ns.max()))
 
-    def _clean_ns(self, now_ns: int, oldest_in_flight_ns: int | None) -> int:
-        overdue = oldest_in_flight_ns is not None and now_ns - oldest_in_flight_ns > self._slow_ns
-        if self._first_ack_ns is None or overdue:
+    def _clean_ns(self, until_ns: int) -> int:
+        if self._first_ack_ns is None:
             return 0
-        return max(0, now_ns - max(self._first_ack_ns, self._last_bad_ns))
+        return max(0, until_ns - max(self._first_ack_ns, self._last_bad_ns))
