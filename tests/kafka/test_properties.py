@@ -51,5 +51,5 @@ def test_what_is_wrong_is_named_without_showing_values(tmp_path: Path, content: 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="none.properties: No such file"):
+    with pytest.raises(UsageError, match=r"none\.properties: No such file"):
         load_properties(str(tmp_path / "none.properties"))
