@@ -14,22 +14,47 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from chaosdrills.core.exchange import format_lines
 from chaosdrills.core.history import Outcome
 from chaosdrills.observe.reading import open_history, read_record
 from chaosdrills.observe.record import RecordWriter
+from chaosdrills.observe.slots import Kind
 
 STREAMS = 12
+PAGE = 1000
 ORIGIN_NS = 10**12
 OK = int(Outcome.OK)
 
 
-def append(operations: int, path: Path) -> float:
-    """Seconds to append `operations` writes and write them out, less the bare loop's."""
+def new_record(path: Path) -> tuple[RecordWriter, list[int]]:
+    """An empty record and its streams."""
+    path.unlink(missing_ok=True)
     writer = RecordWriter.create(
         path, service="kafka", stream_kind="log", started_at="2026-11-23T08:00:00Z", origin_ns=ORIGIN_NS
     )
-    streams = [writer.stream(str(name)) for name in range(STREAMS)]
+    return writer, [writer.stream(str(name)) for name in range(STREAMS)]
+
+
+def many(operations: int, path: Path) -> float:
+    """Seconds to append as many writes from pages of `PAGE`, and write them out."""
+    writer, _ = new_record(path)
+    n = np.arange(operations)
+    at = ORIGIN_NS + n * 1_000_000
+    rows = np.stack([n % STREAMS, n // STREAMS, at, at + 4_000_123, np.full(operations, OK)], axis=1)
+    begin = time.perf_counter()
+    for first in range(0, operations, PAGE):
+        writer.many(Kind.WRITE, rows[first : first + PAGE])
+    writer.flush()
+    taken = time.perf_counter() - begin
+    writer.close()
+    return taken
+
+
+def append(operations: int, path: Path) -> float:
+    """Seconds to append `operations` writes one by one and write them out, less the bare loop's."""
+    writer, streams = new_record(path)
     writes = writer.writes
     begin = time.perf_counter()
     for n in range(operations):
@@ -78,7 +103,7 @@ def nothing(operations: int, path: Path) -> float:
     return 0.0
 
 
-STEPS = {step.__name__: step for step in (nothing, append, read, export, parse)}
+STEPS = {step.__name__: step for step in (nothing, many, append, read, export, parse)}
 
 
 def peak_mib() -> float:

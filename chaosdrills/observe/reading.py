@@ -1,6 +1,6 @@
 """Opening records and histories: from a file to a `History`, checked on the way.
 
-The form of a record is specified in `chaosdrills.observe.record`. It is read once, front to back, a few MiB at a time:
+The form of a record is specified in `chaosdrills.observe.slots`. It is read once, front to back, a few MiB at a time:
 a record of a day needs memory for its operations (29 bytes each) and no more, and one that is still being written, or
 lies on a failing disk, gives an error or a warning where a mapped file would end the process with SIGBUS. Operations
 are copied out once, because a history keeps writes and reads apart and in dense columns.
@@ -21,7 +21,6 @@ from chaosdrills.core.exchange import STREAM_KINDS, first_repeat, parse
 from chaosdrills.core.history import (
     MARK_NAMES,
     NO_SEQ,
-    NO_TIME,
     Final,
     History,
     Ints,
@@ -31,7 +30,7 @@ from chaosdrills.core.history import (
     to_s,
 )
 from chaosdrills.errors import UsageError
-from chaosdrills.observe.record import CONT_BYTES, MAGIC, SLOT, SLOT_BYTES, VERSION, Kind, Slots
+from chaosdrills.observe.slots import CONT_BYTES, MAGIC, SLOT, SLOT_BYTES, VERSION, Kind, Slots, unsound
 
 RECORD_NAME = "record"  # of the file in a folder of a run
 
@@ -67,8 +66,8 @@ def read_record(path: str | os.PathLike[str]) -> History:
         return _read(file, path.name)
 
 
-def describe(history: History, size_bytes: int) -> dict[str, Any]:
-    """What is in `history`, a file of `size_bytes`, as a JSON object: header, streams, counts, marks, duration.
+def describe(history: History, size_bytes: int | None = None) -> dict[str, Any]:
+    """What is in `history` as a JSON object: header, streams, counts, marks, duration; `bytes` is its file's size.
 
     `duration_s` is the end's instant, or the latest of all instants where there is no end; null for an empty history.
     """
@@ -306,10 +305,9 @@ class _Reader:
             slots["completed_ns"][rows],
             slots["outcome"][rows],
         )
-        timeless = taken.completed_ns == NO_TIME
-        wrong = (slots["stream"][rows] >= len(self._streams)) | (taken.outcome > Outcome.UNKNOWN)
-        wrong |= taken.seq < (0 if kind == Kind.WRITE else NO_SEQ)
-        wrong |= np.where(timeless, taken.outcome != Outcome.UNKNOWN, taken.completed_ns < taken.invoked_ns)
+        wrong = unsound(
+            kind, len(self._streams), taken.stream, taken.seq, taken.invoked_ns, taken.completed_ns, taken.outcome
+        )
         if wrong.any():
             self._damaged(int(rows[np.argmax(wrong)]), f"a {kind.name.lower()} that cannot be")
         self._parts[kind].append(taken)

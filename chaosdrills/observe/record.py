@@ -1,104 +1,35 @@
-r"""The record: an observer's append-only file of operations and marks. This module specifies and writes it.
+"""Writing the record, in the form that `chaosdrills.observe.slots` specifies."""
 
-The file, version 1
--------------------
-A record is an array of 32-byte *slots*. All numbers are little-endian; signed ones are two's complement. Every slot
-begins with its kind, so that a plain filter by kind over `numpy.memmap(path, SLOT)` is right::
-
-    offset  0  kind          u8
-            1  outcome       u8    0 ok, 1 failed, 2 unknown
-            2  flags         u16   reserved, 0
-            4  stream        u32   index of a stream, in the order of the STREAM slots
-            8  invoked_ns    i64   nanoseconds on the record's clock: CLOCK_BOOTTIME, 0 at the header
-           16  completed_ns  i64   the same; -2**63: never completed as far as anyone knows
-           24  seq           i64   -1: null
-
-What each kind puts there (fields not named are 0):
-
-- 1 WRITE, 2 READ: one operation. A write has a seq from 0 up. A READ of a register carries the newest seq seen, of a
-  log the one read, which may stand for older ones read in the same instant, or null.
-- 3 HEADER, 4 STREAM, 5 MARK: the head of a text of `seq` bytes of UTF-8 JSON, which follow in CONT slots. HEADER: an
-  object with `service`, `stream_kind`, `started_at` and `extra`. STREAM: the name, a string; `stream` is its index.
-  MARK: an object with `name` and `label`; `invoked_ns` is its instant.
-- 6 CONT: 31 bytes of text in bytes 1 to 31, the last one of a text padded with zeros. A text lies in one block.
-- 7 FINAL_RUN: a piece of the read-back of `stream`, begun at `invoked_ns`: the `completed_ns` seqs from `seq` on, each
-  one more than the one before; where `seq` is -1, as many damaged ones.
-- 8 FINAL: closes the read-back of `stream` at `invoked_ns`, which found `seq` seqs in all. Without it its runs do not
-  count.
-- 9 END: the observer ended in good order at `invoked_ns`. The last slot but its seal.
-- 10 SEAL: closes a block of `completed_ns` slots (itself not counted); `invoked_ns` is the block's number, from 0.
-  `stream` is the CRC-32 (zlib's) of every byte of the file before this seal.
-- 0x89 FILE: slot 0, and only that: 16 bytes ``\x89chaosdrills\r\n\x1a\n``, the version (u64), the size of a slot
-  (u64).
-
-Block 0 holds FILE, the HEADER and its text, and nothing else. A block is written with one `write`, so a process killed
-at any byte leaves whole blocks and at most one *torn tail*: bytes after the last seal, which a reader drops and
-reports. Anything else that does not fit is damage, and an error that names the offset. Marks, read-backs and the end
-are synced to the device before the call that writes them returns.
-
-24 h at 1,000 writes/s, 200 reads/s (a reader's polls, coalesced) and 10 blocks/s: 105 million slots, 3.1 GiB.
-"""
-
-import json
 import os
-import struct
 import threading
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from chaosdrills.core.exchange import HEADER_KEYS, STREAM_KINDS
 from chaosdrills.core.history import MARK_NAMES, NO_SEQ, NO_TIME, Ints, Outcome, StreamKind
 from chaosdrills.errors import InternalError, UnavailableError, UsageError
 from chaosdrills.host.files import sync_directory
-
-VERSION = 1
-MAGIC = b"\x89chaosdrills\r\n\x1a\n"
-SLOT_BYTES = 32
-CONT_BYTES = SLOT_BYTES - 1
-BLOCK_SLOTS = 8192  # a full buffer: 256 KiB
-
-SLOT: Final = np.dtype(
-    [
-        ("kind", "u1"),
-        ("outcome", "u1"),
-        ("flags", "<u2"),
-        ("stream", "<u4"),
-        ("invoked_ns", "<i8"),
-        ("completed_ns", "<i8"),
-        ("seq", "<i8"),
-    ]
+from chaosdrills.observe.slots import (
+    SLOT_BYTES,
+    Kind,
+    file_slot,
+    operation_slots,
+    pack_slot,
+    run_slots,
+    text_slots,
+    unsound,
 )
-Slots = npt.NDArray[np.void]
+
+BLOCK_SLOTS = 8192  # a full buffer: 256 KiB
 
 _RUN_PIECE = 1 << 20  # seqs of a read-back that are coded at once
 _FULL = BLOCK_SLOTS * SLOT_BYTES
-_slot = struct.Struct("<BBHIqqq").pack
 _OK, _FAILED, _UNKNOWN = (int(outcome) for outcome in Outcome)
-
-
-class Kind(IntEnum):
-    """What a slot is."""
-
-    WRITE = 1
-    READ = 2
-    HEADER = 3
-    STREAM = 4
-    MARK = 5
-    CONT = 6
-    FINAL_RUN = 7
-    FINAL = 8
-    END = 9
-    SEAL = 10
-    FILE = 0x89
-
-
 _WRITE, _READ = int(Kind.WRITE), int(Kind.READ)
 
 
@@ -153,7 +84,7 @@ class RecordWriter:
                 f"use stream_kind {' or '.join(STREAM_KINDS)}, and no key of {', '.join(sorted(HEADER_KEYS))}.",
             )
         header = {"service": service, "stream_kind": stream_kind, "started_at": started_at, "extra": extra}
-        first = MAGIC + struct.pack("<QQ", VERSION, SLOT_BYTES) + _text(Kind.HEADER, header)
+        first = file_slot() + text_slots(Kind.HEADER, header)
         writer = cls(_create(path), path.name, origin_ns)
         try:
             writer._write_out(first, sync=True)
@@ -170,7 +101,7 @@ class RecordWriter:
             index = self._streams.get(name)
             if index is None:
                 index = self._stream_count
-                self._buffer += _text(Kind.STREAM, name, stream=index)
+                self._buffer += text_slots(Kind.STREAM, name, stream=index)
                 self._streams[name] = index
                 self._stream_count = index + 1
             full = len(self._buffer) >= self._full
@@ -203,9 +134,26 @@ class RecordWriter:
                 f"an operation was to be recorded with stream {stream}, outcome {outcome}, invoked at {invoked_ns} "
                 f"and completed at {completed_ns} ns."
             )
-        slot = _slot(kind, outcome, 0, stream, invoked_ns - self._origin_ns, completed, seq)
+        slot = pack_slot(kind, outcome, 0, stream, invoked_ns - self._origin_ns, completed, seq)
         with self._append_lock:
             self._buffer += slot
+            full = len(self._buffer) >= self._full
+        if full:
+            self.flush()
+
+    def many(self, kind: Kind, rows: Ints) -> None:
+        """Append operations of one kind, int64[n, 5]: each row what `writes` takes. None is appended if it raises.
+
+        Raises `InternalError` if one of them is what no history can hold.
+        """
+        bad = unsound(kind, self._stream_count, *rows.T)
+        if bad.any():
+            raise InternalError(f"a {kind.name.lower()} of {rows[np.argmax(bad)].tolist()} was to be recorded.")
+        slots = operation_slots(kind, rows)
+        slots["invoked_ns"] -= self._origin_ns
+        slots["completed_ns"][rows[:, 3] != NO_TIME] -= self._origin_ns
+        with self._append_lock:
+            self._buffer += slots.tobytes()
             full = len(self._buffer) >= self._full
         if full:
             self.flush()
@@ -214,7 +162,7 @@ class RecordWriter:
         """Record a mark, on disk before this returns. Raises `UsageError` for a name that is not in `MARK_NAMES`."""
         if name not in MARK_NAMES:
             raise UsageError(f"a mark cannot be called {name!r}.", f"use one of {', '.join(MARK_NAMES)}.")
-        text = _text(Kind.MARK, {"name": name, "label": label}, at_ns=at_ns - self._origin_ns)
+        text = text_slots(Kind.MARK, {"name": name, "label": label}, at_ns=at_ns - self._origin_ns)
         with self._append_lock:
             self._buffer += text
         self.flush(sync=True)
@@ -230,10 +178,10 @@ class RecordWriter:
         self._finals.add(stream)
         at_ns -= self._origin_ns
         for begin in range(0, len(seqs), _RUN_PIECE):
-            runs = _run_slots(stream, at_ns, seqs[begin : begin + _RUN_PIECE])
+            runs = run_slots(stream, at_ns, seqs[begin : begin + _RUN_PIECE])
             for first in range(0, len(runs), BLOCK_SLOTS):
                 self._write_out(runs[first : first + BLOCK_SLOTS].tobytes())
-        self._write_out(_slot(Kind.FINAL, 0, 0, stream, at_ns, 0, len(seqs)), sync=True)
+        self._write_out(pack_slot(Kind.FINAL, 0, 0, stream, at_ns, 0, len(seqs)), sync=True)
 
     def flush(self, sync: bool = False) -> None:
         """Write what was gathered as one block; with `sync`, return only when it is on the device."""
@@ -241,7 +189,7 @@ class RecordWriter:
 
     def end(self, at_ns: int) -> None:
         """Record that the observer ended in good order, on disk before this returns. Nothing can follow."""
-        self._write_out(_slot(Kind.END, 0, 0, 0, at_ns - self._origin_ns, 0, 0), sync=True, last=True)
+        self._write_out(pack_slot(Kind.END, 0, 0, 0, at_ns - self._origin_ns, 0, 0), sync=True, last=True)
 
     def close(self) -> None:
         """Write and sync what was gathered and close the file, which is closed even if this raises. Repeatable."""
@@ -285,7 +233,7 @@ class RecordWriter:
 
     def _put(self, slots: bytes) -> None:
         crc = zlib.crc32(slots, self._crc)
-        seal = _slot(Kind.SEAL, 0, 0, crc, self._blocks, len(slots) // SLOT_BYTES, 0)
+        seal = pack_slot(Kind.SEAL, 0, 0, crc, self._blocks, len(slots) // SLOT_BYTES, 0)
         block = slots + seal
         rest = memoryview(block)
         while rest:
@@ -343,32 +291,3 @@ def _sync_folder(path: Path) -> None:
             f"cannot make the record {path.name} durable: {error.strerror}.",
             "use a folder that can be read and synced.",
         ) from error
-
-
-def _text(kind: Kind, value: Any, stream: int = 0, at_ns: int = 0) -> bytes:
-    """The slots of one text: its head, and `value` as JSON in CONT slots."""
-    try:
-        data = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"the {kind.name.lower()} cannot be recorded: {error}.", "give valid text and finite numbers."
-        ) from error
-    slots = [_slot(kind, 0, 0, stream, at_ns, 0, len(data))]
-    for begin in range(0, len(data), CONT_BYTES):
-        slots.append(bytes([Kind.CONT]) + data[begin : begin + CONT_BYTES].ljust(CONT_BYTES, b"\0"))
-    return b"".join(slots)
-
-
-def _run_slots(stream: int, at_ns: int, seqs: Ints) -> Slots:
-    """FINAL_RUN slots for `seqs` int64[n], n > 0: ascending by one, or all damaged."""
-    previous, following = seqs[:-1], seqs[1:]
-    damaged = previous == NO_SEQ
-    goes_on = np.where(damaged, following == NO_SEQ, following - previous == 1)
-    first = np.concatenate(([0], np.flatnonzero(~goes_on) + 1))
-    slots = np.zeros(len(first), SLOT)
-    slots["kind"] = Kind.FINAL_RUN
-    slots["stream"] = stream
-    slots["invoked_ns"] = at_ns
-    slots["completed_ns"] = np.diff(first, append=len(seqs))
-    slots["seq"] = seqs[first]
-    return slots

@@ -166,7 +166,7 @@ def test_the_header_may_say_how_streams_are_numbered() -> None:
     assert parse([HEADER.replace("}", ',"streams":3}'), WRITE]).header == {"streams": 3}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(histories())
 def test_any_history_comes_back(history: History) -> None:
     lines = list(format_lines(history))
