@@ -50,7 +50,7 @@ def episodes_of(
         fault = begin.fault or (joined and fault)
         following = begins[number + 1] if number + 1 < len(begins) else None
         end_ns = following.at_ns if following else load_end_ns
-        restored = windows.restored_ns(begin_ns, end_ns, last=following is None)
+        restored = windows.restored_ns(begin_ns, end_ns)
         over = following is None or (restored is not None and not outages.under_way(end_ns))
         joined = not over and (recovery == "healed" or not fault or (following is not None and following.fault))
         if not joined:

@@ -31,16 +31,16 @@ class Windows:
         instants = np.unique(np.array(begins, dtype=np.int64))
         self._begins = {int(at): flags for at, *flags in zip(instants, *self._judged(instants), strict=True)}
 
-    def restored_ns(self, begin_ns: int, end_ns: int, last: bool) -> int | None:
+    def restored_ns(self, begin_ns: int, end_ns: int) -> int | None:
         """The start of the first clean window from which on service stayed restored to `end_ns`; None if it did not.
 
-        From it on no window is low, and no run of bad operations lasts `stable_s`. `begin_ns` is one of the begins
-        given at construction. `last`: operations invoked at the very end belong to this episode.
+        From it on no window is low, and no run of bad operations (up to those invoked at `end_ns`) lasts `stable_s`.
+        `begin_ns` is one of the begins given at construction.
         """
         last_start = end_ns - self._stable_ns
         if last_start < begin_ns:
             return None
-        after_run = self._last_long_run(begin_ns, end_ns, last)
+        after_run = self._last_long_run(begin_ns, end_ns)
         inside = slice(*np.searchsorted(self._acks, [begin_ns, last_start], side="right"))
         low = np.flatnonzero(self._low[inside])
         begin_low, begin_clean = self._begins[begin_ns]
@@ -61,11 +61,10 @@ class Windows:
         unclean = self._outages.overlap_windows(starts, self._stable_ns) | covered(starts, bad - self._stable_ns, bad)
         return low, ~(low | unclean)
 
-    def _last_long_run(self, begin_ns: int, end_ns: int, last: bool) -> int:
+    def _last_long_run(self, begin_ns: int, end_ns: int) -> int:
         """The last bad operation from which a run of bad operations goes on for `stable_s` or more; -FAR if none."""
         bad = self._load.bad_ns
-        stop = np.searchsorted(bad, end_ns, side="right" if last else "left")
-        bad = bad[np.searchsorted(bad, begin_ns) : stop]
+        bad = bad[np.searchsorted(bad, begin_ns) : np.searchsorted(bad, end_ns, side="right")]
         if not len(bad):
             return -FAR_NS
         breaks = np.flatnonzero(np.diff(bad) >= self._run_gap_ns)

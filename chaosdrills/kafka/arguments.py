@@ -9,6 +9,7 @@ from typing import Any
 from chaosdrills.errors import UsageError
 from chaosdrills.kafka.client import Connection
 from chaosdrills.kafka.payload import head
+from chaosdrills.kafka.properties import load_properties
 
 # Nothing may be removed while it is still to be read back, and no out-of-sync replica may become leader unasked.
 TOPIC_CONFIG: Mapping[str, str] = {
@@ -28,7 +29,8 @@ class Arguments:
     `min_insync_replicas`, `topic_config` (over `TOPIC_CONFIG`): how it is made, and what an existing one must have.
     `acks`: ``all`` or 1. `enable_idempotence`: default true with acks ``all``. `payload_bytes`: of each message.
     `client`: ``watchful`` or ``plain``. `reader`: whether a consumer beside the producer measures freshness.
-    `properties`: confluent-kafka's own, for SASL and TLS; they go over everything.
+    `properties_file`: see `chaosdrills.kafka.properties`; `properties`: confluent-kafka's own, for SASL and TLS, which
+    go over the file's; `secrets`: properties that the experiment keeps among its secrets, over both.
     """
 
     bootstrap_servers: str
@@ -43,7 +45,9 @@ class Arguments:
     reader: bool = True
     keep_topic: bool = False
     topic_config: Mapping[str, str] = field(default_factory=dict)
+    properties_file: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(drill_id: str, given: Mapping[str, Any]) -> "Arguments":
@@ -74,7 +78,8 @@ class Arguments:
     @property
     def connection(self) -> Connection:
         """How to reach the cluster."""
-        return Connection(self.bootstrap_servers, self.client, self.properties)
+        properties = {**load_properties(self.properties_file), **self.properties, **self.secrets}
+        return Connection(self.bootstrap_servers, self.client, properties)
 
     @property
     def idempotent(self) -> bool:
@@ -166,4 +171,5 @@ _CHECKS: Mapping[str, Any] = {
     "keep_topic": _truth,
     "topic_config": _texts,
     "properties": _object,
+    "secrets": _object,
 }

@@ -16,7 +16,7 @@ that, and after-hooks catch, log, and set the journal's status to failed.
 
 import logging
 import secrets as random_secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def before_experiment_control(
         _progress.begin()
         drill.start()
         if configuration is not None:
-            configuration.update(drill.ready.get("configuration", {}))
+            _tell(configuration, service, drill.facts)
 
 
 def before_method_control(context: dict[str, Any], **arguments: Any) -> None:
@@ -174,12 +174,26 @@ def _interrupting() -> Iterator[None]:
     try:
         yield
     except DrillError as error:
-        if _progress is not None:
-            _progress.failed(error)
+        _note(error.message)
         raise InterruptExecution(str(error)) from error
     except Exception as error:
         logger.debug("unexpected", exc_info=True)
+        _note(f"unexpected {type(error).__name__}: {error}")
         raise InterruptExecution(f"The observe control failed: {type(error).__name__}: {error}") from error
+
+
+def _note(reason: str) -> None:
+    """Keep the first error of a drill: it is why its verdict is not known."""
+    drill = current()
+    if drill is not None:
+        drill.note_error(reason)
+
+
+def _tell(configuration: dict[str, Any], service: str, facts: Mapping[str, Any]) -> None:
+    """Give activities what the workload said of itself, such as `kafka_topic`; never over what the user set."""
+    for name, value in facts.items():
+        if not configuration.get(f"{service}_{name}"):
+            configuration[f"{service}_{name}"] = value
 
 
 def _faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:

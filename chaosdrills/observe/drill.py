@@ -78,9 +78,9 @@ class ObservedDrill:
         return self._last_figures is not None and self._judgement is not None
 
     @property
-    def ready(self) -> Mapping[str, Any]:
-        """What the workload said once it was warm: facts of its environment, and values for the configuration."""
-        return self._open_session().ready
+    def facts(self) -> Mapping[str, Any]:
+        """What the workload said of itself and its service once it was warm; nothing before."""
+        return self._session.ready if self._session is not None else {}
 
     @property
     def since_fault_s(self) -> float | None:
@@ -111,8 +111,8 @@ class ObservedDrill:
             while (clean_s := self.figures()["clean_s"]) < want_s:
                 if time.monotonic() >= deadline:
                     raise UnavailableError(
-                        f"the service gave no clean baseline within {self.plan.baseline_timeout_s:g} s ({clean_s:.1f} s "
-                        f"without a bad operation are there, {want_s:g} s are needed); nothing was injected.",
+                        f"the service gave no clean baseline within {self.plan.baseline_timeout_s:g} s: {clean_s:.1f} s "
+                        f"without a bad operation are there, {want_s:g} s are needed; nothing was injected.",
                         "look at its errors in observer.log; a service with steady background errors cannot be judged.",
                     )
                 time.sleep(0.2)
@@ -215,6 +215,11 @@ class ObservedDrill:
             raise UnavailableError("the observer does not run.", "look at the first error of this run.")
         return self._session
 
+    def note_error(self, reason: str) -> None:
+        """Remember why this drill cannot be met."""
+        if all(check.detail != reason.rstrip(".") for check in self.checks):
+            self.checks.append(Check("drill", False, reason.rstrip(".")))
+
     def _fail(self, error: DrillError) -> None:
         self._error = error
-        self.checks.append(Check("observer", False, error.message.rstrip(".")))
+        self.note_error(error.message)

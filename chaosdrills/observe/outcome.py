@@ -31,7 +31,7 @@ def conclude(drill: ObservedDrill, journal: dict[str, Any]) -> Outcome:
         judgement = drill.judged()
         checks.append(_record_check(judgement))
     except DrillError as error:
-        trouble = error.message.rstrip(".")
+        trouble = next((check.detail for check in checks if not check.ok), error.message.rstrip("."))
     about = _about(drill, checks)
     summary = without_names(unmeasured(about, trouble) if judgement is None else summarise(about, judgement))
     write_json(drill.folder / "summary.json", summary)
@@ -60,10 +60,6 @@ def last_lines(summary: dict[str, Any], report: str) -> list[str]:
 
 
 def _about(drill: ObservedDrill, checks: list[Check]) -> Drill:
-    try:
-        environment = dict(drill.ready.get("environment", {}))
-    except DrillError:
-        environment = {}
     return Drill(
         drill_id=drill.drill_id,
         service=drill.plan.service,
@@ -73,7 +69,7 @@ def _about(drill: ObservedDrill, checks: list[Check]) -> Drill:
         phases=drill.phases(),
         checks=checks,
         evidence=EVIDENCE,
-        environment={**environment, "rate_per_s": drill.plan.rate_per_s},
+        environment={**drill.facts, "rate_per_s": drill.plan.rate_per_s},
         versions=_versions(),
     )
 

@@ -4,6 +4,9 @@ All answer a flat dict without null, for tolerances such as
 ``{"type": "range", "target": "rto_judged_s", "range": [0, 600]}``, and fail where they cannot know.
 """
 
+# `chaos discover` calls dict a mapping, and dict[str, Any] an object.
+# mypy: disable-error-code="type-arg"
+
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 

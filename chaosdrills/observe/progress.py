@@ -34,10 +34,6 @@ class Progress:
             self._thread = threading.Thread(target=target, name="progress", daemon=True)
             self._thread.start()
 
-    def failed(self, error: DrillError) -> None:
-        """Stop showing figures that no longer move."""
-        self.end()
-
     def end(self) -> None:
         """Stop showing. Idempotent."""
         self._over.set()
@@ -98,10 +94,11 @@ def _has_rich() -> bool:
 
 def _move_log_to(stream: IO[str]) -> list[tuple["logging.StreamHandler[Any]", Any]]:
     """Let the Chaos Toolkit's console log write through `stream`, which rich keeps above its live line."""
-    moved = []
+    moved: list[tuple[logging.StreamHandler[Any], Any]] = []
     for handler in logging.getLogger("chaostoolkit").handlers:
-        on_terminal = isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
-        if on_terminal and handler.stream in (sys.__stderr__, sys.__stdout__):
+        if not isinstance(handler, logging.StreamHandler) or isinstance(handler, logging.FileHandler):
+            continue
+        if handler.stream in (sys.__stderr__, sys.__stdout__):
             moved.append((handler, handler.stream))
             handler.setStream(stream)
     return moved
