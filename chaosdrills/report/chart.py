@@ -39,7 +39,7 @@ class Format:
 
 
 WIDE = Format("wide", 900, 74, 16, (130, 54, 120, 84), 9)
-NARROW = Format("narrow", 360, 46, 8, (110, 48, 104, 76), 5, 11.5, True)
+NARROW = Format("narrow", 360, 50, 8, (110, 48, 104, 76), 5, 11.5, True)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def recovery(values: Mapping[str, Any], history: History) -> Table:
         (
             "Resolution",
             wording.seconds(values.get("resolution_s")),
-            "Shorter interruptions cannot be seen; added to it",
+            "Shorter stops cannot be seen; added when judged",
         ),
         ("Detection", _or(values.get("detection_s"), absent), "From the fault to the first bad operation"),
         ("First success", _or(values.get("first_success_s"), absent), "From the fault to the end of the first outage"),

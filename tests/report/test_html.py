@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -214,7 +215,7 @@ def test_many_marks_and_outages_keep_the_page_small() -> None:
     made = samples.flapping()
     outages = [[20 + 0.1 * number, 20.06 + 0.1 * number] for number in range(300)]
     marks = tuple(mark for _ in range(20) for mark in made.history.marks)
-    crowded = Drill(made.summary, {**made.recovery, "outages": outages}, samples.replace(made.history, marks=marks))
+    crowded = Drill(made.summary, {**made.recovery, "outages": outages}, replace(made.history, marks=marks))
     html = render_html(*crowded.arguments())
     assert len(html.encode()) < 400_000
     assert "And 280 more outages." in Page(html).text_of("p")
