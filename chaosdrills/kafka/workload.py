@@ -13,7 +13,8 @@ from chaosdrills.core.history import StreamKind
 from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.kafka import topics
 from chaosdrills.kafka.arguments import Arguments
-from chaosdrills.kafka.client import Admin, KafkaException, TopicPartition, Trouble, new_consumer, versions
+from chaosdrills.kafka.client import Admin, KafkaException, Trouble, new_consumer, versions
+from chaosdrills.kafka.offsets import log_of
 from chaosdrills.kafka.producing import Sending
 from chaosdrills.kafka.readback import ReadBack
 from chaosdrills.kafka.reader import Reader
@@ -23,6 +24,17 @@ logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0  # an address nobody answers at is told within this, however long the drill would wait
 REMOVE_S = 10.0
+ASK_S = 2.0
+RETRY_S = 0.1
+NOT_YET = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+)
 
 
 class KafkaWorkload:
@@ -46,7 +58,7 @@ class KafkaWorkload:
         admin = Admin(self._arguments.connection)
         view = admin.view(min(timeout_s, CONNECT_S))
         self._made = topics.prepare(admin, self._arguments, timeout_s)
-        self._firsts = self._ends(max(1.0, deadline - time.monotonic()))
+        self._firsts = self._ends(deadline)
         self._prime(max(1.0, deadline - time.monotonic()))
         facts = {
             **self._arguments.facts(),
@@ -128,29 +140,11 @@ class KafkaWorkload:
                 f"the Kafka producer gets no metadata: {error.args[0]}.", "look at the brokers' logs."
             ) from error
 
-    def _ends(self, timeout_s: float) -> dict[int, int]:
+    def _ends(self, deadline: float) -> dict[int, int]:
         """The end offset of each partition: where this drill begins."""
         consumer = new_consumer(self._arguments.connection, Trouble(), {})
+        topic, partitions = self._arguments.topic, range(self._arguments.partitions)
         try:
-            return {
-                partition: self._end_of(consumer, partition, timeout_s)
-                for partition in range(self._arguments.partitions)
-            }
+            return {partition: log_of(consumer, topic, partition, deadline)[1] for partition in partitions}
         finally:
             consumer.close()
-
-    def _end_of(self, consumer: Any, partition: int, timeout_s: float) -> int:
-        where = TopicPartition(self._arguments.topic, partition)
-        try:
-            marks = consumer.get_watermark_offsets(where, timeout=timeout_s)
-        except KafkaException as error:
-            raise UnavailableError(
-                f"the end of partition {partition} of {self._arguments.topic} cannot be had: {error.args[0]}.",
-                "look at the brokers; one may be down.",
-            ) from error
-        if marks is None:
-            raise UnavailableError(
-                f"the leader of partition {partition} does not tell its end within {timeout_s:g} s.",
-                "look at the brokers; one may hang.",
-            )
-        return int(marks[1])

@@ -111,8 +111,8 @@ class ObservedDrill:
             while (clean_s := self.figures()["clean_s"]) < want_s:
                 if time.monotonic() >= deadline:
                     raise UnavailableError(
-                        f"the service gave no clean baseline within {self.plan.baseline_timeout_s:g} s: {clean_s:.1f} s "
-                        f"without a bad operation are there, {want_s:g} s are needed; nothing was injected.",
+                        f"the service gave no clean baseline within {self.plan.baseline_timeout_s:g} s "
+                        f"({clean_s:.1f} s of it are there, {want_s:g} s are needed); nothing was injected.",
                         "look at its errors in observer.log; a service with steady background errors cannot be judged.",
                     )
                 time.sleep(0.2)

@@ -40,7 +40,7 @@ def _bounds(experiment: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         provider, tolerance = probe.get("provider", {}), probe.get("tolerance")
         if provider.get("module") != "chaosdrills.observe.probes" or not isinstance(tolerance, Mapping):
             continue
-        name = _TARGETS.get((provider.get("func"), tolerance.get("target")))
+        name = _TARGETS.get((str(provider.get("func")), str(tolerance.get("target"))))
         if name is None:
             continue
         bounds = tolerance.get("range")
