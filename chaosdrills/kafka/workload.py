@@ -24,17 +24,6 @@ logger = logging.getLogger(__name__)
 
 CONNECT_S = 10.0  # an address nobody answers at is told within this, however long the drill would wait
 REMOVE_S = 10.0
-ASK_S = 2.0
-RETRY_S = 0.1
-NOT_YET = (
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._TRANSPORT,
-    KafkaError._TIMED_OUT,
-)
 
 
 class KafkaWorkload:
