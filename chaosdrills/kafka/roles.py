@@ -109,9 +109,10 @@ def active_controller(cluster: Cluster, timeout_s: float = SETTLE_S) -> int:
     """
 
     def look() -> int | str:
-        running = {node.id: state for node in cluster.nodes if node.alive and (state := _quorum_state(node))}
-        newest = max((epoch for epoch, _ in running.values()), default=-1)
-        leaders = {leader for epoch, leader in running.values() if epoch == newest and leader in running}
+        alive = {node.id: _quorum_state(node) for node in cluster.nodes if node.alive}
+        states = [state for state in alive.values() if state]
+        newest = max((epoch for epoch, _ in states), default=-1)
+        leaders = {leader for epoch, leader in states if epoch == newest and leader in alive}
         return leaders.pop() if leaders else "no controller is active"
 
     return _settled(look, timeout_s)

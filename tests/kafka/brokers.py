@@ -1,0 +1,51 @@
+"""What the tests of faults on real brokers share."""
+
+import re
+import uuid
+from pathlib import Path
+
+from chaosdrills.faults import lock, marking
+from chaosdrills.faults.healing import heal_outstanding
+from chaosdrills.host.nodes import Cluster
+from chaosdrills.host.processes import wait_until
+from chaosdrills.kafka.actions import wait_whole
+from chaosdrills.kafka.client import Admin, Connection
+
+
+def new_topic(lab: Cluster, partitions: int = 1, **config: str) -> str:
+    """A topic of its own, replicated to all three brokers, whose every partition has a leader and is in sync."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    admin = Admin(Connection(lab.endpoint))
+    admin.create_topic(name, partitions, 3, config, 30)
+
+    def ready() -> bool:
+        found = admin.view(5).topics.get(name, ())
+        return len(found) == partitions and all(it.leader and len(it.in_sync) == 3 for it in found)
+
+    assert wait_until(ready, 30), f"{name} is not in sync on all brokers"
+    return name
+
+
+def settings(lab: Cluster, topic: str = "") -> dict[str, str]:
+    """The configuration of an experiment on the lab."""
+    return {"kafka_bootstrap_servers": lab.endpoint, "kafka_topic": topic}
+
+
+def make_whole(lab: Cluster) -> None:
+    """What every test leaves behind: no marker, no lock, no outstanding fault, three brokers in sync."""
+    marking.set_marker(None)
+    healing = heal_outstanding()
+    lock.release()
+    healing.demand()
+    wait_whole(90, configuration=settings(lab))
+
+
+def last_controller(lab: Cluster) -> int:
+    """The node that became active controller last, by the brokers' own logs."""
+    found = []
+    for node in lab.nodes:
+        log = Path(node.log).read_text(errors="replace")
+        for epoch in re.findall(r"Becoming the active controller at epoch (\d+)", log):
+            found.append((int(epoch), node.id))
+    assert found, "no broker's log says that it became the active controller"
+    return max(found)[1]
