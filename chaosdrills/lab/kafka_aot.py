@@ -8,6 +8,7 @@ cache, or with a Java that makes none, the lab starts slower and is otherwise th
 
 import hashlib
 import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -86,9 +87,18 @@ def _make(path: Path, runtime: Runtime, train: Train, progress: Progress) -> Non
         stop([node.process for node in cluster.nodes if node.process], WRITING_TIMEOUT_S)
     finally:
         supervision.end(TRAINING)
-    if not output.exists():
-        raise UnavailableError(f"the JVM wrote none; see {cluster.nodes[0].log}.")
+    if not _is_usable(runtime, output):
+        raise UnavailableError(f"the JVM wrote none that it can use; see {cluster.nodes[0].log}.")
     _publish(output, path)
+
+
+def _is_usable(runtime: Runtime, cache: Path) -> bool:
+    """Whether a JVM starts with `cache` when it may not start without."""
+    argv = [runtime.java.path, *FLAGS, f"-XX:AOTCache={cache}", "-XX:AOTMode=on", "-version"]
+    try:
+        return subprocess.run(argv, env=runtime.env(), capture_output=True, timeout=60).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _publish(output: Path, path: Path) -> None:

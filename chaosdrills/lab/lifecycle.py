@@ -62,7 +62,7 @@ def up(
     wanted = module.normalise(options or {})
     with nodes.exclusive(service, supervision.LOCK_TIMEOUT_S):
         found = _find(module, service, wanted, owner, progress)
-        return found or _start(module, wanted, owner, progress, timeout_s)
+        return found or _start(module, service, wanted, owner, progress, timeout_s)
 
 
 def down(service: str) -> bool:
@@ -104,16 +104,25 @@ def _healthy(module: Service, cluster: Cluster) -> bool:
 
 
 def _start(
-    module: Service, options: dict[str, Any], owner: Identity | None, progress: Progress, timeout_s: float
+    module: Service,
+    service: str,
+    options: dict[str, Any],
+    owner: Identity | None,
+    progress: Progress,
+    timeout_s: float,
 ) -> Cluster:
-    cluster = module.build(options, progress)
-    progress(f"starting {len(cluster.nodes)} {cluster.service} nodes at {cluster.endpoint}")
     try:
+        cluster = module.build(options, progress)
+        progress(f"starting {len(cluster.nodes)} {service} nodes at {cluster.endpoint}")
         supervision.start(cluster, owner or this_process())
         supervision.wait_ready(cluster, module.awaited, module.is_complaint, timeout_s)
         if owner is None:
             supervision.disown(cluster)
-    except BaseException:
-        supervision.end(cluster.service)
+    except BaseException as error:
+        supervision.end(service)
+        if isinstance(error, OSError):
+            raise UnavailableError(
+                f"cannot write the {service} lab's files: {error}.", f"make room in {nodes.cluster_dir(service)}."
+            ) from error
         raise
     return cluster

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chaosdrills.errors import UnavailableError
-from chaosdrills.host.nodes import Cluster
+from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.lab import kafka, kafka_aot, supervision
 from chaosdrills.lab.kafka_runtime import Runtime, find_runtime
 from chaosdrills.lab.progress import quiet
@@ -46,6 +46,17 @@ def test_training_makes_a_cache_that_is_used_until_it_is_damaged(own_cache: Path
         "training one broker for the AOT cache (once; up to a minute)",
         "going on without an AOT cache, brokers start slower: the broker would not start.",
     ]
+
+
+def test_what_the_jvm_cannot_use_is_never_published(own_cache: Path, own_state: Path) -> None:
+    def garbage(runtime: Runtime) -> Cluster:
+        Path(runtime.extra[-1].partition("=")[2]).write_bytes(b"garbage" * 1000)
+        return Cluster(kafka_aot.TRAINING, "", [Node(1, "", [], {}, "", "the log", "")])
+
+    runtime, lines = find_runtime(quiet), list[str]()
+    assert kafka_aot.with_cache(runtime, garbage, lines.append) == runtime
+    assert lines[-1].endswith("brokers start slower: the JVM wrote none that it can use; see the log.")
+    assert not kafka_aot.cache_path(runtime).exists()
 
 
 def test_a_cache_of_another_java_other_jars_or_other_flags_is_never_looked_at(

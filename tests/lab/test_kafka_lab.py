@@ -173,6 +173,15 @@ def test_a_bad_setting_ends_the_start_and_leaves_nothing(own_state: Path) -> Non
     assert nodes.load("kafka") is None
 
 
+def test_a_folder_that_cannot_be_written_ends_the_start(own_state: Path) -> None:
+    in_the_way = nodes.cluster_dir("kafka") / "node-2"
+    in_the_way.write_text("a file")
+    with pytest.raises(UnavailableError, match=r"cannot write the kafka lab's files: .*node-2") as caught:
+        lifecycle.up("kafka", {"base_port": free_base_port()})
+    assert str(in_the_way.parent) in caught.value.hint
+    assert nodes.load("kafka") is None
+
+
 def test_a_start_that_takes_too_long_leaves_nothing(own_state: Path) -> None:
     with pytest.raises(UnavailableError, match=r"did not start in 0\.2 s; it waited for an answer of broker 1"):
         lifecycle.up("kafka", {"base_port": free_base_port()}, timeout_s=0.2)
