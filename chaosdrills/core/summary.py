@@ -44,9 +44,12 @@ class Drill:
 
 
 def verdict_of(judgement: Judgement, checks: Iterable[Check]) -> Finding:
-    """The judgement's verdict; failed checks keep it from being met."""
-    failed = [f"{check.name}: {check.detail}" for check in checks if not check.ok]
-    return judgement.overall.blocked(failed)
+    """The judgement's verdict; failed checks keep it from being met, and are then the first reasons."""
+    found = judgement.overall
+    failed = tuple(f"{check.name}: {check.detail}" for check in checks if not check.ok)
+    if not failed or found.verdict == "missed":
+        return found
+    return Finding("unknown", failed + (found.why if found.verdict == "unknown" else ()))
 
 
 def summarise(drill: Drill, judgement: Judgement) -> dict[str, Any]:

@@ -112,16 +112,21 @@ def before_activity_control(context: dict[str, Any], **arguments: Any) -> None:
     drill = current()
     if drill is None:
         return
-    drill.phase = context["name"]
+    if context.get("type") == "action":
+        drill.enter(context["name"])
     if _is_foreign_fault(context):
         with _interrupting():
             drill.mark("fault_begin", context["name"])
 
 
 def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None = None, **arguments: Any) -> None:
-    """Mark that another extension's fault succeeded."""
+    """Mark that another extension's fault succeeded; end the phase."""
     drill = current()
-    if drill is not None and state and state.get("status") == "succeeded" and _is_foreign_fault(context):
+    if drill is None:
+        return
+    if context.get("type") == "action":
+        drill.leave(context["name"])
+    if state and state.get("status") == "succeeded" and _is_foreign_fault(context):
         try:
             drill.mark("fault_end", context["name"])
         except DrillError as error:
@@ -129,11 +134,15 @@ def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None
 
 
 def before_hypothesis_control(context: dict[str, Any], **arguments: Any) -> None:
-    """Once the method has begun, the load ends here: drain, read back, judge."""
+    """Before the method, be warm. Once it has begun, the load ends here: drain, read back, judge."""
     drill = current()
-    if drill is not None and drill.method_begun and not drill.over:
-        with _interrupting():
+    if drill is None or drill.over:
+        return
+    with _interrupting():
+        if drill.method_begun:
             drill.finish(logger.info)
+        else:
+            drill.wait_baseline(logger.info)
 
 
 def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **arguments: Any) -> None:

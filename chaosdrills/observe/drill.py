@@ -55,6 +55,7 @@ class ObservedDrill:
         self.phase = "start"
         self.checks: list[Check] = []
         self._phases: list[tuple[str, int, int]] = []
+        self._entered: dict[str, int] = {}
         self._last_begin_ns: int | None = None
         self._fault_ns: int | None = None
         self._last_figures: dict[str, Any] | None = None
@@ -199,6 +200,18 @@ class ObservedDrill:
         finally:
             self._phases.append((phase, begin_ns, boottime_ns()))
             self.phase = outer
+
+    def enter(self, phase: str) -> None:
+        """An activity begins: it is a phase until `leave`."""
+        self.phase = phase
+        self._entered[phase] = boottime_ns()
+
+    def leave(self, phase: str) -> None:
+        """An activity is over."""
+        begin_ns = self._entered.pop(phase, None)
+        if begin_ns is not None:
+            self._phases.append((phase, begin_ns, boottime_ns()))
+        self.phase = "between activities"
 
     def phases(self) -> list[Phase]:
         """The phases so far, in seconds on the record's clock; none before there is one."""

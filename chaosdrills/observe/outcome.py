@@ -75,7 +75,11 @@ def _about(drill: ObservedDrill, checks: list[Check]) -> Drill:
 
 
 def _activity_checks(journal: dict[str, Any]) -> list[Check]:
-    """An action that fails leaves a journal 'completed': so look at every run's status."""
+    """An action that fails leaves a journal 'completed': so look at every run's status, and at the hypothesis."""
+    before = (journal.get("steady_states") or {}).get("before")
+    if before is not None and not before.get("steady_state_met"):
+        probe = before["probes"][-1]["activity"]["name"]
+        return [Check("steady state", False, f"{probe!r} did not hold before the method, so nothing was injected")]
     runs = [*journal.get("run", []), *journal.get("rollbacks", [])]
     failed = [run["activity"]["name"] for run in runs if run.get("status") != "succeeded"]
     detail = f"failed: {', '.join(failed)}" if failed else f"all {len(runs)} succeeded"
