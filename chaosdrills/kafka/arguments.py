@@ -30,7 +30,8 @@ class Arguments:
     `acks`: ``all`` or 1. `enable_idempotence`: default true with acks ``all``. `payload_bytes`: of each message.
     `client`: ``watchful`` or ``plain``. `reader`: whether a consumer beside the producer measures freshness.
     `properties_file`: see `chaosdrills.kafka.properties`; `properties`: confluent-kafka's own, for SASL and TLS, which
-    go over the file's; `secrets`: properties that the experiment keeps among its secrets, over both.
+    go over the file's; `secrets`: properties that the experiment keeps among its secrets, over both;
+    `producer_properties`: for the producer alone, over all.
     """
 
     bootstrap_servers: str
@@ -48,6 +49,7 @@ class Arguments:
     properties_file: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    producer_properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(drill_id: str, given: Mapping[str, Any]) -> "Arguments":
@@ -172,4 +174,5 @@ _CHECKS: Mapping[str, Any] = {
     "topic_config": _texts,
     "properties": _object,
     "secrets": _object,
+    "producer_properties": _object,
 }

@@ -7,6 +7,7 @@ dictionary. Messages of one partition that are due together are queued by one ca
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from chaosdrills.core.history import NO_TIME, Outcome
@@ -174,4 +175,6 @@ class Sending:
             "enable.idempotence": self._arguments.idempotent,
             "queue.buffering.max.messages": QUEUE_MESSAGES,
         }
-        return new_producer(self._arguments.connection, self.trouble, settings)
+        connection = self._arguments.connection
+        properties = {**connection.properties, **self._arguments.producer_properties}
+        return new_producer(replace(connection, properties=properties), self.trouble, settings)

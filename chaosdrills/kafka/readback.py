@@ -17,12 +17,12 @@ from chaosdrills.kafka.client import (
     Admin,
     Consumer,
     KafkaError,
-    KafkaException,
     Message,
     TopicPartition,
     Trouble,
     new_consumer,
 )
+from chaosdrills.kafka.offsets import log_of
 from chaosdrills.kafka.payload import Alien, Opener
 from chaosdrills.kafka.topics import await_leaders
 from chaosdrills.observe.workload import Progress, Survivors
@@ -104,20 +104,10 @@ class ReadBack:
                 seqs.append(seq)
 
     def _log_of(self, consumer: Consumer, partition: int, deadline: float) -> tuple[int, int]:
-        """Where the log of a partition starts and ends now, as its leader says."""
-        where = TopicPartition(self._arguments.topic, partition)
-        trouble = "no answer"
-        while True:
-            self._require_time(deadline, f"the leader of partition {partition} does not tell its end: {trouble}")
-            try:
-                marks = consumer.get_watermark_offsets(where, timeout=2.0)
-            except KafkaException as error:
-                trouble = str(error.args[0])
-                time.sleep(0.1)
-                continue
-            if marks is not None:
-                self._require_whole(partition, marks[0])
-                return int(marks[0]), int(marks[1])
+        """Where the log of a partition starts and ends now; it must start where the drill began, or before."""
+        start, end = log_of(consumer, self._arguments.topic, partition, deadline)
+        self._require_whole(partition, start)
+        return start, end
 
     def _require_whole(self, partition: int, start: int) -> None:
         first = self._firsts[partition]

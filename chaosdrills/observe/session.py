@@ -63,7 +63,7 @@ class ObserverSession:
         argv = [sys.executable, "-P", "-m", "chaosdrills.observe.process", str(theirs.fileno())]
         with theirs:
             try:
-                identity = spawn(argv, log, folder, _environment(), pass_fds=(theirs.fileno(),))
+                identity = spawn(argv, log, Path.cwd(), _environment(), pass_fds=(theirs.fileno(),))
             except BaseException:
                 ours.close()
                 raise

@@ -1,0 +1,87 @@
+"""The workload's arguments, good and bad."""
+
+from typing import Any
+
+import pytest
+
+from chaosdrills.errors import UsageError
+from chaosdrills.kafka.arguments import Arguments
+
+BASE = {"bootstrap_servers": "127.0.0.1:9092"}
+
+
+def of(**more: Any) -> Arguments:
+    return Arguments.of("drill one", {**BASE, **more})
+
+
+def test_defaults_are_safe() -> None:
+    assert of().facts() == {
+        "topic": "chaosdrills-drill-one",
+        "partitions": 6,
+        "replication_factor": 3,
+        "topic_config": {
+            "cleanup.policy": "delete",
+            "retention.ms": "-1",
+            "retention.bytes": "-1",
+            "unclean.leader.election.enable": "false",
+            "min.insync.replicas": "2",
+        },
+        "acks": "all",
+        "enable_idempotence": True,
+        "payload_bytes": 100,
+        "client": "watchful",
+    }
+
+
+def test_texts_from_the_environment_are_understood() -> None:
+    arguments = of(partitions="12", acks="1", reader="false", topic_config={"segment.bytes": 1000, "x": True})
+    assert (arguments.partitions, arguments.acks, arguments.idempotent, arguments.reader) == (12, "1", False, False)
+    assert arguments.config["segment.bytes"] == "1000"
+    assert arguments.config["x"] == "true"
+
+
+def test_an_empty_topic_is_the_drills_own() -> None:
+    assert of(topic="").topic == "chaosdrills-drill-one"
+
+
+def test_properties_go_over_everything_and_are_not_shown() -> None:
+    arguments = of(properties={"sasl.password": "s3cret", "socket.timeout.ms": 9})
+    assert arguments.connection.settings({"socket.timeout.ms": 1})["socket.timeout.ms"] == 9
+    assert "s3cret" not in repr(arguments) + repr(arguments.connection) + repr(arguments.facts())
+
+
+def test_a_plain_client_has_librdkafkas_own_settings() -> None:
+    assert set(of(client="plain").connection.settings()) == {"bootstrap.servers", "log_level"}
+    assert of().connection.settings()["topic.metadata.refresh.interval.ms"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"partitons": 3}, "no argument 'partitons'.*did you mean partitions"),
+        ({"colour": 3}, "no argument 'colour'.*it takes bootstrap_servers"),
+        ({"partitions": 0}, "partitions is 0"),
+        ({"partitions": "many"}, "partitions is 'many'"),
+        ({"partitions": True}, "partitions is True"),
+        ({"acks": 0}, "acks is 0"),
+        ({"acks": 2}, "acks is 2"),
+        ({"acks": 1, "enable_idempotence": True}, "enable_idempotence needs acks 'all'"),
+        ({"min_insync_replicas": 4}, "min_insync_replicas 4 is more than replication_factor 3"),
+        ({"payload_bytes": 20}, "20 bytes is too small"),
+        ({"topic": "a/b"}, "'a/b' is not a topic's name"),
+        ({"topic": 7}, "topic is 7"),
+        ({"client": "fast"}, "no client 'fast'"),
+        ({"reader": "perhaps"}, "reader is 'perhaps'"),
+        ({"properties": "x"}, "properties is not an object"),
+        ({"bootstrap_servers": ""}, "no bootstrap servers"),
+    ],
+)
+def test_bad_arguments_are_named(more: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        of(**more)
+    assert __import__("re").search(message, str(caught.value), 0), str(caught.value)
+
+
+def test_the_address_is_needed() -> None:
+    with pytest.raises(UsageError, match="no bootstrap_servers"):
+        Arguments.of("drill", {})
