@@ -83,7 +83,7 @@ def _ordered(rng: random.Random, lines: list[Json]) -> list[Json]:
 def _plan(rng: random.Random) -> Plan:
     kind = "log" if rng.random() < 0.65 else "register"
     count = rng.choice([1, 1, 2, 2, 3, 4, 6])
-    grid = rng.choice([0.001, 0.001, 0.001, 0.001, 0.05, 0.25, 0.5])
+    grid = rng.choice([0.001, 0.001, 0.001, 0.05, 0.25, 0.5])
     rate = rng.choice([2, 3, 4, 5, 8, 10, 20, 40])
     while rate * count > 48:
         rate = max(2, rate // 2)
@@ -131,6 +131,11 @@ def _troubles(rng: random.Random, plan: Plan) -> Iterator[Trouble]:
     if rng.random() < 0.08:
         begin = rng.uniform(0, plan.load_end)
         yield Trouble(rng.choice(["stall", "fail"]), begin, begin + rng.uniform(0.1, 1), 1.0, everyone)
+    if plan.faults and rng.random() < 0.08:
+        edge = rng.choice([*plan.faults[1:], *plan.heals, plan.load_end])
+        yield Trouble(
+            "fail", edge - rng.choice([2, 3, 5]), edge + plan.every / 2, rng.choice([0.3, 0.5, 1.0]), everyone
+        )
     for index, instant in enumerate(sorted({*plan.faults, *plan.heals})):
         if rng.random() < (0.8 if index == 0 else 0.4):
             yield from _after(rng, plan, instant)

@@ -288,10 +288,77 @@ RECOVERY_CASES: dict[str, tuple[list[Json], Json, Json]] = {
         LOOSE,
         CALM | {"detection_s": 2.0, "acknowledged": 37, "failed": 3},
     ),
+    # bad at 18, 19 and, at the end of load itself, 20: a run of exactly 2 s, so nothing is restored
+    "a run of bad operations up to the end of load": (
+        story([op | {"outcome": "failed"} if op["invoked_s"] in (18, 19, 20) else op for op in ops(0, 20.5)]),
+        LOOSE,
+        NEVER_BACK | {"detection_s": 8.0, "outages": [], "attempted": 41, "acknowledged": 38, "failed": 3},
+    ),
+    # bad at 14, 15, 16: reading [w, end] as closed, the episode to 16 is not restored and joined; the next clean
+    # window starts at 16.5
+    "a run of bad operations up to the next begin": (
+        story(
+            [op | {"outcome": "failed"} if op["invoked_s"] in (14, 15, 16) else op for op in LOAD],
+            [*FAULT, ("fault_begin", 16), ("fault_end", 16), LOAD_END],
+        ),
+        LOOSE,
+        CALM | {"rto_actual_s": 6.5, "detection_s": 4.0, "acknowledged": 37, "failed": 3},
+    ),
+    # the last ack is at 18.5, the last invocation at 19.5
+    "invoked for exactly the gap after the last ack": (
+        story(dip(19, 20)),
+        LOOSE,
+        CALM | {"detection_s": 9.0, "acknowledged": 38, "failed": 2},
+    ),
+    "outages that touch are one": (
+        story(ops(0, 10.5) + fails(10.5, 11.5) + ops(11.5, 12) + fails(12, 13) + ops(13, 20)),
+        {},
+        CALM
+        | {"rto_actual_s": 3.0, "detection_s": 0.5, "first_success_s": 3.0, "outages": [[10, 13]]}
+        | {"acknowledged": 36, "failed": 4},
+    ),
+    "a bad operation at t_f": (
+        story(dip(10, 11)),
+        {},
+        CALM
+        | {"rto_actual_s": 1.0, "detection_s": 0.0, "first_success_s": 1.0, "outages": [[9.5, 11]]}
+        | {"acknowledged": 38, "failed": 2},
+    ),
+    # low below 0.75 x 2 x 2 - 1 = 2, and 2 is not below
+    "exactly enough is not low": (
+        story(dip(14, 15)),
+        {"recovered_ratio": 0.75},
+        CALM | {"detection_s": 4.0, "first_success_s": 5.0, "outages": [[13.5, 15]], "acknowledged": 38, "failed": 2},
+    ),
+    "a window may end at the end of load": (
+        story(dip(10.5, 18)),
+        {},
+        CALM
+        | {"rto_actual_s": 8.0, "detection_s": 0.5, "first_success_s": 8.0, "outages": [[10, 18]]}
+        | {"acknowledged": 25, "failed": 15},
+    ),
+    # 19 of each in [6, 10), the 20th at 10.0: pooled, 9.5 a second, low below 16.1; from 13.4 there are 10 + 7
+    "19 operations in the baseline are pooled": (
+        story(
+            ops(0, 6, 0.2, stream="a")
+            + ops(6.2, 20, 0.2, stream="a")
+            + ops(0, 6, 0.2, stream="b")
+            + ops(6.2, 12, 0.2, stream="b")
+            + ops(14, 20, 0.2, stream="b")
+        ),
+        {},
+        CALM | {"rto_actual_s": 3.4, "resolution_s": 2.0, "baseline_per_s": 9.5, "attempted": 188, "acknowledged": 188},
+    ),
     "an early bad operation cuts the baseline": (
         story(dip(8.5, 9)),
         {},
         CALM | NO_RECOVERY | {"acknowledged": 39, "failed": 1},
+    ),
+    # [8, 10) is exactly 2 s and has 3 good writes
+    "a baseline as long as stable_s": (
+        story(dip(8, 8.5)),
+        {},
+        CALM | {"baseline_per_s": 1.5, "acknowledged": 39, "failed": 1},
     ),
     # 7 in 4 s, and acks 8.5 and 9.5 double the gap
     "a bad operation within slow_s of t_f belongs to the fault": (
@@ -347,6 +414,28 @@ FRESHNESS_CASES: dict[str, tuple[list[Json], Json, Json]] = {
     "stale for too long": (STUCK, FRESH | {"rto_s": 7}, CALM | LATE | {"freshness_s": 7.25}),
     "stale to the end": (NEVER_SEEN, FRESH | {"rto_s": 10}, CALM | OPEN),
     "stale to the end, past the objective": (NEVER_SEEN, FRESH | {"rto_s": 9}, CALM | LATE),
+    # the write of 15.0 is exactly 5 s old at 20
+    "age of exactly fresh_s": (
+        story(LOAD + seen(0.25, 15.25) + empty(15.25, 20.25)),
+        FRESH,
+        CALM | {"freshness_s": 0.0},
+    ),
+    "seen at the very end": (
+        story(PAUSE + empty(11.25, 19.75) + [poll | {"seq": 39} for poll in empty(20, 20.5)]),
+        {},
+        CALM | {"freshness_s": 10.0},
+    ),
+    # nothing is acknowledged from 14.0 to 20.0, and at 20.0 the write of 14.5 is already 5.5 s old
+    "acknowledged and stale at the very end": (
+        story(ops(0, 14.5) + ops(14.5, 20, at=20) + seen(0.25, 14.25) + empty(14.25, 20.25)),
+        {},
+        NEVER_BACK | {"detection_s": 4.5, "first_success_s": 10.0, "outages": [[14, 20]], "acknowledged": 40},
+    ),
+    "silence that only touches fault and end of load": (
+        story(LOAD + seen(0.25, 4.25) + seen(10, 10.5) + seen(10.25, 20.25) + seen(20, 20.5) + empty(26, 26.5)),
+        {},
+        CALM | {"freshness_s": 0.0},
+    ),
     "a reader silent for 5.5 s": (story(PAUSE + seen(16.25, 20.25)), FRESH, CALM | OPEN),
     "a reader silent for exactly fresh_s": (story(PAUSE + seen(15.75, 20.25)), FRESH, CALM | {"freshness_s": 0.0}),
     "a long poll is not silence": (
@@ -481,6 +570,23 @@ LOSS_CASES: dict[str, tuple[list[Json], Json, Json]] = {
         | DOUBT
         | {"resolution_s": 2.0, "baseline_per_s": 3.75, "acknowledged": 39, "unknown": 1, "recovered": 1},
     ),
+    "registers: nothing found": (
+        registers(READING, {"a": [], "b": []}),
+        {"rpo_s": 100},
+        REGISTER | DOUBT | {"rpo_actual_s": 19.5, "lost": 40},
+    ),
+    # writes 0 and 1 are both acknowledged at 0.5: 1 is not before 0
+    "an ack at the same instant is not before": (
+        story(ops(0, 0.5, lag=0.5) + ops(0.5, 20), None, {"0": ALL[1:]}),
+        {"rpo_s": 10},
+        CALM | DOUBT | {"rpo_actual_s": 9.5, "lost": 1},
+    ),
+    # stream 0 begins at 12 and is lost whole; the surviving acks of stream 1 before 12 do not bound it
+    "a lower bound is a stream's own": (
+        story(ops(12, 20) + ops(0, 20, stream="1"), None, {"0": [], "1": ALL}),
+        {"rpo_s": 10},
+        CALM | DOUBT | {"rpo_actual_s": 7.5, "attempted": 56, "acknowledged": 56, "lost": 16},
+    ),
     "registers: stale reads": (
         registers(READING + ODD_READS, {"a": [19, 19, 77, None], "b": [19]}),
         {},
@@ -561,7 +667,7 @@ def _mix(total: int) -> Counter[str]:
 
 def test_the_simulators_mix_reaches_every_verdict_and_figure() -> None:
     """Each feature appears in at least 5 of 100 histories, those of `RARE` in fewer."""
-    total = 500
+    total = 300
     wanted = {f"{name} {kind}": 0.05 for name in FIGURES for kind in ("null", "zero", "more")}
     del wanted["first_success_s zero"]  # an outage that ends at t_f is not one after it
     wanted |= {f"{name} {word}": 0.05 for name in list(CALM)[:3] for word in ("met", "missed", "unknown")}
