@@ -91,7 +91,8 @@ def first_repeat(writes: Operations) -> tuple[int, int] | None:
         return None
     span = int(writes.seq.max()) + 1
     if (int(writes.stream.max()) + 1) * span <= _MAX_SEQ:
-        keys = writes.stream * np.int64(span) + writes.seq
+        keys = writes.stream * np.int64(span)
+        keys += writes.seq
         keys.sort()
         if not (keys[1:] == keys[:-1]).any():
             return None

@@ -1,14 +1,15 @@
 """Opening records and histories: from a file to a `History`, checked on the way.
 
 The form of a record is specified in `chaosdrills.observe.slots`. It is read once, front to back, a few MiB at a time:
-a record of a day needs memory for its operations (29 bytes each) and no more, and one that is still being written, or
-lies on a failing disk, gives an error or a warning where a mapped file would end the process with SIGBUS. Operations
-are copied out once, because a history keeps writes and reads apart and in dense columns.
+a record of a day needs memory for its operations (29 bytes each), and one that is still being written, or lies on a
+failing disk, gives an error or a warning where a mapped file would end the process with SIGBUS. Operations are copied
+out once, because a history keeps writes and reads apart and in dense columns.
 """
 
 import json
 import os
 import zlib
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -35,6 +36,7 @@ from chaosdrills.observe.slots import CONT_BYTES, MAGIC, SLOT, SLOT_BYTES, VERSI
 RECORD_NAME = "record"  # of the file in a folder of a run
 
 _CHUNK = 1 << 22
+_COLUMNS = {"stream": "i", "seq": "q", "invoked_ns": "q", "completed_ns": "q", "outcome": "B"}  # of `Operations`
 _KNOWN = np.isin(np.arange(256), [int(kind) for kind in Kind])
 _NEWER = "copy the record again from where it was written, or upgrade chaosdrills"
 
@@ -151,7 +153,7 @@ class _Reader:
         self._header_end = 0  # of block 0, without which nothing can be read
         self._header: dict[str, Any] | None = None
         self._streams: dict[str, int] = {}
-        self._parts: dict[Kind, list[Operations]] = {Kind.WRITE: [], Kind.READ: []}
+        self._columns = {kind: [array(code) for code in _COLUMNS.values()] for kind in (Kind.WRITE, Kind.READ)}
         self._marks: list[Mark] = []
         self._read_back: list[Slots] = []
         self._end_ns: int | None = None
@@ -182,7 +184,10 @@ class _Reader:
                 f"{self._name} holds no header: it is {'cut short' if torn else 'empty'}.",
                 "run the drill again; its observer died as it began.",
             )
-        writes, reads = (_joined(self._parts[kind]) for kind in (Kind.WRITE, Kind.READ))
+        writes, reads = (
+            Operations(*(np.frombuffer(column, column.typecode) for column in self._columns[kind]))
+            for kind in (Kind.WRITE, Kind.READ)
+        )
         streams = tuple(self._streams)
         repeat = first_repeat(writes)
         if repeat is not None:
@@ -298,19 +303,12 @@ class _Reader:
 
     def _take_operations(self, kind: Kind, slots: Slots) -> None:
         rows = np.flatnonzero(slots["kind"] == kind)
-        taken = Operations(
-            slots["stream"][rows].view(np.int32),
-            slots["seq"][rows],
-            slots["invoked_ns"][rows],
-            slots["completed_ns"][rows],
-            slots["outcome"][rows],
-        )
-        wrong = unsound(
-            kind, len(self._streams), taken.stream, taken.seq, taken.invoked_ns, taken.completed_ns, taken.outcome
-        )
+        taken = [slots[name][rows] for name in _COLUMNS]
+        wrong = unsound(kind, len(self._streams), *taken)
         if wrong.any():
             self._damaged(int(rows[np.argmax(wrong)]), f"a {kind.name.lower()} that cannot be")
-        self._parts[kind].append(taken)
+        for column, more in zip(self._columns[kind], taken, strict=True):
+            column.frombytes(more.tobytes())
 
     def _take_read_back(self, slots: Slots) -> None:
         rows = np.flatnonzero((slots["kind"] == Kind.FINAL_RUN) | (slots["kind"] == Kind.FINAL))
@@ -362,14 +360,12 @@ class _Reader:
         raise UsageError(f"{self._name} is damaged at byte {offset}: {what}.", f"{hint}.") from cause
 
 
-def _joined(parts: list[Operations]) -> Operations:
-    columns = ("stream", "seq", "invoked_ns", "completed_ns", "outcome")
-    return Operations(*(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
-
-
 def _expanded(first: Ints, counts: Ints) -> Ints:
     """The seqs of runs: `counts[i]` of them from `first[i]` up, all `NO_SEQ` where that is the first."""
     begins = np.cumsum(counts) - counts
-    within = np.arange(int(counts.sum())) - np.repeat(begins, counts)
-    starts = np.repeat(first, counts)
-    return np.where(starts == NO_SEQ, NO_SEQ, starts + within)
+    seqs = np.arange(int(counts.sum()))
+    seqs += np.repeat(first - begins, counts)
+    damaged = first == NO_SEQ
+    if damaged.any():
+        seqs[np.repeat(damaged, counts)] = NO_SEQ
+    return seqs

@@ -119,6 +119,13 @@ def slot(kind: int, outcome: int = 0, stream: int = 0, invoked: int = 0, complet
     return struct.pack("<BBHIqqq", kind, outcome, 0, stream, invoked, completed, seq)
 
 
+def shown(value: bytes | str | None) -> str:
+    """A parameter in the name of its test: the kinds of slots, or the message."""
+    if isinstance(value, bytes):
+        return "+".join(str(kind) for kind in value[::SLOT_BYTES])
+    return value or "sound"
+
+
 def text(kind: int, value: str, **fields: int) -> bytes:
     assert len(value) <= 31
     return slot(kind, seq=len(value), **fields) + b"\x06" + value.encode().ljust(31, b"\0")
@@ -157,6 +164,7 @@ def text(kind: int, value: str, **fields: int) -> bytes:
         (slot(Kind.END) + slot(Kind.WRITE, seq=9), "an end that is not the end"),
         (b"\x89chaosdrills\r\n\x1a\n" + bytes(16), "a beginning that is not at the beginning"),
     ],
+    ids=shown,
 )
 def test_what_a_sound_block_cannot_hold(tmp_path: Path, slots: bytes, what: str | None) -> None:
     path = tmp_path / "record"
@@ -188,6 +196,7 @@ def test_what_a_sound_block_cannot_hold(tmp_path: Path, slots: bytes, what: str 
             "record holds a read-back of stream 'a' that is its second, or does not add up.",
         ),
     ],
+    ids=shown,
 )
 def test_what_a_record_cannot_hold_twice(tmp_path: Path, slots: bytes, message: str) -> None:
     path = tmp_path / "record"
