@@ -28,16 +28,19 @@ def toy_cluster(folder: Path, ids: Sequence[int] = (1, 2, 3)) -> Iterator[Cluste
     ports = _free_ports(len(ids))
     servers = [_node(node_id, port, folder) for node_id, port in zip(ids, ports, strict=True)]
     nodes.save(Cluster(SERVICE, ",".join(node.endpoint for node in servers), servers))
+    started: list[Node] = []
     try:
         for node_id in ids:
             nodes.start_node(SERVICE, node_id)
         cluster = now()
+        started = cluster.nodes
         for node in cluster.nodes:
             assert wait_until(lambda node=node: answers(node.endpoint), 20), f"{node.endpoint} does not answer"
         yield cluster
     finally:
-        cluster = nodes.load(SERVICE)
-        stop([node.process for node in (cluster.nodes if cluster else []) if node.process])
+        left = nodes.load(SERVICE)
+        every = [*started, *(left.nodes if left else [])]
+        stop([node.process for node in every if node.process])
         nodes.forget(SERVICE)
 
 
