@@ -1,7 +1,7 @@
 """What the record costs: an append, opening and checking it, its form as lines.
 
 Run ``python benchmarks/record.py [--operations 1000000] [--rounds 5]``. Prints medians of the rounds. Each figure is
-taken in a process of its own, so that `memory` is the peak of that step alone (VmHWM), interpreter and numpy included.
+taken in a process of its own, so that `peak` is the most memory of that step alone (VmHWM), interpreter and numpy included.
 An append is timed with its loop, arguments and block writes, less the same loop without the call.
 """
 
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from chaosdrills.core.exchange import format_lines
 from chaosdrills.core.history import Outcome
@@ -27,6 +28,13 @@ PAGE = 1000
 ORIGIN_NS = 10**12
 OK = int(Outcome.OK)
 
+Seconds = npt.NDArray[np.float64]
+
+
+def now() -> Seconds:
+    """Seconds, float64[2]: on the clock, and of this process on a processor (which a busy machine does not stretch)."""
+    return np.array([time.perf_counter(), time.process_time()])
+
 
 def new_record(path: Path) -> tuple[RecordWriter, list[int]]:
     """An empty record and its streams."""
@@ -37,70 +45,70 @@ def new_record(path: Path) -> tuple[RecordWriter, list[int]]:
     return writer, [writer.stream(str(name)) for name in range(STREAMS)]
 
 
-def many(operations: int, path: Path) -> float:
+def many(operations: int, path: Path) -> Seconds:
     """Seconds to append as many writes from pages of `PAGE`, and write them out."""
     writer, _ = new_record(path)
     n = np.arange(operations)
     at = ORIGIN_NS + n * 1_000_000
     rows = np.stack([n % STREAMS, n // STREAMS, at, at + 4_000_123, np.full(operations, OK)], axis=1)
-    begin = time.perf_counter()
+    begin = now()
     for first in range(0, operations, PAGE):
         writer.many(Kind.WRITE, rows[first : first + PAGE])
     writer.flush()
-    taken = time.perf_counter() - begin
+    taken = now() - begin
     writer.close()
     return taken
 
 
-def append(operations: int, path: Path) -> float:
+def append(operations: int, path: Path) -> Seconds:
     """Seconds to append `operations` writes one by one and write them out, less the bare loop's."""
     writer, streams = new_record(path)
     writes = writer.writes
-    begin = time.perf_counter()
+    begin = now()
     for n in range(operations):
         at = ORIGIN_NS + n * 1_000_000
         writes(streams[n % STREAMS], n // STREAMS, at, at + 4_000_123, OK)
     writer.flush()
-    middle = time.perf_counter()
+    middle = now()
     for n in range(operations):
         at = ORIGIN_NS + n * 1_000_000
         (streams[n % STREAMS], n // STREAMS, at, at + 4_000_123, OK)
-    end = time.perf_counter()
+    end = now()
     writer.end(ORIGIN_NS + operations * 1_000_000)
     writer.close()
     return (middle - begin) - (end - middle)
 
 
-def read(operations: int, path: Path) -> float:
+def read(operations: int, path: Path) -> Seconds:
     """Seconds to open and check the record of `operations`."""
-    begin = time.perf_counter()
+    begin = now()
     history = read_record(path)
-    taken = time.perf_counter() - begin
+    taken = now() - begin
     assert len(history.writes) == operations
     return taken
 
 
-def export(operations: int, path: Path) -> float:
+def export(operations: int, path: Path) -> Seconds:
     """Seconds to write the record as lines, once opened."""
     history = read_record(path)
-    begin = time.perf_counter()
+    begin = now()
     with open(path.with_suffix(".jsonl"), "w") as file:
         file.writelines(f"{line}\n" for line in format_lines(history))
-    return time.perf_counter() - begin
+    return now() - begin
 
 
-def parse(operations: int, path: Path) -> float:
+def parse(operations: int, path: Path) -> Seconds:
     """Seconds to read the lines back."""
-    begin = time.perf_counter()
+    begin = now()
     history = open_history(path.with_suffix(".jsonl"))
-    taken = time.perf_counter() - begin
+    taken = now() - begin
     assert len(history.writes) == operations
     return taken
 
 
-def nothing(operations: int, path: Path) -> float:
+def nothing(operations: int, path: Path) -> Seconds:
     """No step at all: what interpreter and imports need."""
-    return 0.0
+    return now() * 0
 
 
 STEPS = {step.__name__: step for step in (nothing, many, append, read, export, parse)}
@@ -112,11 +120,29 @@ def peak_mib() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def measured(step: str, operations: int, path: Path) -> tuple[float, float]:
-    """Seconds and peak MiB of one step in a process of its own."""
+def measured(step: str, operations: int, path: Path) -> list[float]:
+    """Seconds on the clock, seconds of processor and peak MiB of one step in a process of its own."""
     argv = [sys.executable, __file__, "--step", step, "--operations", str(operations), "--path", str(path)]
-    answer = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
-    return answer["seconds"], answer["mib"]
+    figures: list[float] = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
+    return figures
+
+
+def table(operations: int, rounds: int) -> None:
+    """Measure every step in every round, and print the medians."""
+    results: dict[str, list[list[float]]] = {step: [] for step in STEPS}
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            for step, rows in results.items():
+                rows.append(measured(step, operations, Path(folder) / "record"))
+    print(f"{operations} operations, medians of {rounds} rounds (least to most)")
+    for step, rows in results.items():
+        clock, processor, mib = (sorted(column) for column in zip(*rows, strict=True))
+        spread = f"({clock[0]:.3f} to {clock[-1]:.3f})"
+        each_ns = statistics.median(processor) / operations * 1e9
+        print(
+            f"{step:8} {statistics.median(clock):7.3f} s {spread:18} processor {statistics.median(processor):6.3f} s, "
+            f"{each_ns:5.0f} ns each; peak {statistics.median(mib):4.0f} MiB"
+        )
 
 
 def main() -> None:
@@ -128,21 +154,10 @@ def main() -> None:
     options.add_argument("--path", type=Path)
     chosen = options.parse_args()
     if chosen.step:
-        seconds = STEPS[chosen.step](chosen.operations, chosen.path)
-        print(json.dumps({"seconds": seconds, "mib": peak_mib()}))
-        return
-    results: dict[str, list[tuple[float, float]]] = {step: [] for step in STEPS}
-    for _ in range(chosen.rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            for step, rows in results.items():
-                rows.append(measured(step, chosen.operations, Path(folder) / "record"))
-    print(f"{chosen.operations} operations, medians of {chosen.rounds} rounds (least to most)")
-    for step, rows in results.items():
-        taken = sorted(row[0] for row in rows)
-        median = statistics.median(taken)
-        mib = statistics.median(row[1] for row in rows)
-        spread = f"({taken[0]:.3f} to {taken[-1]:.3f})"
-        print(f"{step:8} {median:7.3f} s {spread:20} {median / chosen.operations * 1e9:7.0f} ns each {mib:6.0f} MiB")
+        taken = STEPS[chosen.step](chosen.operations, chosen.path)
+        print(json.dumps([*taken.tolist(), peak_mib()]))
+    else:
+        table(chosen.operations, chosen.rounds)
 
 
 if __name__ == "__main__":
