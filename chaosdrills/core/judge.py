@@ -29,7 +29,7 @@ class Limits:
     @property
     def most_lost(self) -> int | None:
         """The bound on lost records that is in force."""
-        return 0 if self.max_lost is None and self.rpo_s == 0 else self.max_lost
+        return 0 if self.rpo_s == 0 else self.max_lost
 
 
 @dataclass(frozen=True)

@@ -141,10 +141,11 @@ class ObservedDrill:
             )
         session = self._open_session()
 
-        def alive() -> None:
+        def clock_ns() -> int:
             session.snapshot()
+            return boottime_ns() - session.origin_ns
 
-        return wait_restored(self.record, self.plan.parameters, timeout_s, alive)
+        return wait_restored(self.record, self.plan.parameters, timeout_s, clock_ns)
 
     def finish(self, say: Callable[[str], None]) -> Judgement:
         """Go on until the last fault or heal was watched for long enough, end the load, drain, read back, and judge."""

@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from chaosdrills.core.history import to_s
+from chaosdrills.core.history import NS, History, Mark, to_ns, to_s
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.recovery import Recovery, recovery_of
 from chaosdrills.observe.reading import read_record
+
+FLUSH_NS = NS // 2  # the observer has written what it knows within this
 
 
 def restored_after_s(recovery: Recovery) -> float | None:
@@ -18,18 +21,33 @@ def restored_after_s(recovery: Recovery) -> float | None:
     return to_s((last.restored_ns or 0) - last.begin_ns)
 
 
+def so_far(history: History, now_ns: int) -> History:
+    """The record of a running load, as if the load had ended at `now_ns` (on its clock).
+
+    Operations in flight are in no record yet: without an end of its own, a service that answers nothing would look as
+    if nobody had asked.
+    """
+    return replace(history, marks=(*history.marks, Mark("load_end", now_ns)))
+
+
 def wait_restored(
-    record: Path, parameters: Parameters, timeout_s: float, alive: Callable[[], None], poll_s: float = 0.5
+    record: Path,
+    parameters: Parameters,
+    timeout_s: float,
+    clock_ns: Callable[[], int],
+    poll_s: float = 0.5,
 ) -> float | None:
     """Wait until the service stays restored; returns its RTO so far in seconds, None after `timeout_s`.
 
-    `alive` raises if the observer is gone. The pause between two looks grows with what a look costs.
+    `clock_ns` tells the instant now on the record's clock, and raises if the observer is gone. What was due within
+    `slow_s` may still become good, so it is not looked at yet. The pause between looks grows with what a look costs.
     """
     deadline = time.monotonic() + timeout_s
+    lag_ns = to_ns(parameters.slow_s) + FLUSH_NS
     while True:
-        alive()
         begun = time.monotonic()
-        took_s = restored_after_s(recovery_of(read_record(record), parameters))
+        history = so_far(read_record(record), clock_ns() - lag_ns)
+        took_s = restored_after_s(recovery_of(history, parameters))
         now = time.monotonic()
         if took_s is not None:
             return took_s
