@@ -1,7 +1,7 @@
 """What the record costs: an append, opening and checking it, its form as lines.
 
 Run ``python benchmarks/record.py [--operations 1000000] [--rounds 5]``. Prints medians of the rounds. Each figure is
-taken in a process of its own, so that `peak` is the most memory of that step alone (VmHWM), interpreter and numpy included.
+taken in a process of its own, so that `peak` is the memory of that step alone (VmHWM), interpreter and numpy included.
 An append is timed with its loop, arguments and block writes, less the same loop without the call.
 """
 
