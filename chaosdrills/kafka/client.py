@@ -99,13 +99,12 @@ class Connection:
 class Trouble:
     """What a client told of its connections: librdkafka reports these aside, not where a call fails.
 
-    `last` is the last one in words; `fatal` one after which a producer is dead; `refused` one that says that brokers do
-    not accept who we are; `downs` how often no broker was reachable. Each kind is logged, at most every 10 s.
+    `last` is the last one in words; `refused` one that says that brokers do not accept who we are; `downs` how often no
+    broker was reachable. Each kind is logged, at most every 10 s.
     """
 
     def __init__(self) -> None:
         self.last = ""
-        self.fatal: KafkaError | None = None
         self.refused: KafkaError | None = None
         self.downs = 0
         self._logged: dict[str, float] = {}
@@ -115,8 +114,6 @@ class Trouble:
         self.downs += error.code() == KafkaError._ALL_BROKERS_DOWN
         self.last = _ASIDES.sub("", error.str())
         self._log(self.last)
-        if error.fatal():
-            self.fatal = error
         if error.code() in _AUTHENTICATION:
             self.refused = error
 

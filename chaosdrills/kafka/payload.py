@@ -15,6 +15,7 @@ All but the last twelve bytes are the same for every message of a partition, so 
 """
 
 import zlib
+from collections.abc import Callable, Iterable
 from enum import Enum
 from struct import Struct
 
@@ -67,13 +68,21 @@ class Sealer:
 
     def seal(self, seq: int) -> bytes:
         """The payload of `seq`."""
-        number = seq.to_bytes(8, "big")
-        return self._head + number + zlib.crc32(number, self._crc).to_bytes(4, "big")
+        return self.seal_all(range(seq, seq + 1))[0]
+
+    def seal_all(self, seqs: Iterable[int]) -> list[bytes]:
+        """The payloads of `seqs`."""
+        head, crc, crc32 = self._head, self._crc, zlib.crc32
+        return [
+            head + number + crc32(number, crc).to_bytes(4, "big")
+            for seq in seqs
+            for number in (seq.to_bytes(8, "big"),)
+        ]
 
 
-def seq_of(payload: bytes) -> int:
-    """The seq of a payload that is known to be whole: one that we sealed ourselves."""
-    return int.from_bytes(payload[-12:-4], "big")
+def seq_reader(size_bytes: int) -> Callable[[bytes], tuple[int]]:
+    """What takes the seq out of payloads of this size that are known to be whole: those that we sealed ourselves."""
+    return Struct(f">{size_bytes - _TAIL.size}xQ4x").unpack
 
 
 class Opener:

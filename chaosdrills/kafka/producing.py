@@ -1,50 +1,54 @@
 """Sending: one producer, and for each partition what is in flight.
 
-A message's callback is the partition's own bound method; the seq comes from the payload, the intended time from a
-dictionary. Messages of one partition that are due together are queued by one call.
+A message's callback is that of its partition; the seq comes from the payload, the intended time from a dictionary.
+Messages of one partition that are due together are queued by one call.
 """
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from chaosdrills.core.history import NO_TIME, Outcome
-from chaosdrills.errors import UnavailableError
+from chaosdrills.errors import InternalError, UnavailableError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.kafka.arguments import Arguments
 from chaosdrills.kafka.client import KafkaError, KafkaException, Message, Producer, Trouble, new_producer
 from chaosdrills.kafka.outcomes import outcome_of
-from chaosdrills.kafka.payload import Sealer, seq_of
+from chaosdrills.kafka.payload import Sealer, seq_reader
 from chaosdrills.observe.workload import Page
 
 logger = logging.getLogger(__name__)
 
 QUEUE_MESSAGES = 1_000_000  # the observer's own bound of what is in flight is below
 PURGE_S = 2.0
-MOST_REMAKES = 5
+REMAKE_AFTER_S = 1.0
+MOST_REMAKES = 20
 _OK, _FAILED, _UNKNOWN = (int(outcome) for outcome in Outcome)
 
 
 class PartitionWriter:
     """One partition: its seqs, and the intended times of what is in flight, oldest first."""
 
-    def __init__(self, partition: int, sealer: Sealer, page: Page) -> None:
+    def __init__(self, drill_id: str, partition: int, payload_bytes: int, page: Page, served: list[int]) -> None:
         self.in_flight: dict[int, int] = {}
+        self._served = served
         self._partition = partition
-        self._sealer = sealer
+        self._sealer = Sealer(drill_id, partition, payload_bytes)
         self._page = page
+        self._delivered = self._delivery_report(seq_reader(payload_bytes))
         self._next = 0
 
     def send(self, producer: Producer, topic: str, intended_ns: Sequence[int]) -> None:
         """Queue one message for each intended time; note as failed what the queue does not take."""
-        seal, first = self._sealer.seal, self._next
-        self._next = end = first + len(intended_ns)
-        self.in_flight.update(zip(range(first, end), intended_ns, strict=True))
-        messages: list[dict[str, Any]] = [{"value": seal(seq)} for seq in range(first, end)]
+        first = self._next
+        self._next = first + len(intended_ns)
+        seqs = range(first, self._next)
+        self.in_flight.update(zip(seqs, intended_ns, strict=True))
+        messages: list[dict[str, Any]] = [{"value": payload} for payload in self._sealer.seal_all(seqs)]
         try:
-            queued = producer.produce_batch(topic, messages, self._partition, self.delivered)
+            queued = producer.produce_batch(topic, messages, self._partition, self._delivered)
         except (BufferError, KafkaException):
             queued = 0
             logger.exception("a batch was not queued")
@@ -60,13 +64,22 @@ class PartitionWriter:
             self._page.write(self._partition, self._next, at_ns, now_ns, _FAILED)
             self._next += 1
 
-    def delivered(self, error: KafkaError | None, message: Message) -> None:
-        """The delivery report of a message: its outcome is final."""
-        seq = seq_of(message.value())  # type: ignore[arg-type]
-        intended_ns = self.in_flight.pop(seq)
-        self._page.write(
-            self._partition, seq, intended_ns, boottime_ns(), _OK if error is None else int(outcome_of(error))
-        )
+    def _delivery_report(self, seq_of: Callable[[bytes], tuple[int]]) -> Callable[[KafkaError | None, Message], None]:
+        """What librdkafka calls with each message whose outcome is final.
+
+        All that it uses is bound here, once: it runs for every message, and is most of what the ledger costs.
+        """
+        partition, take, note = self._partition, self.in_flight.pop, self._page.written.extend
+        served = self._served
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            now_ns = served[0]
+            if not now_ns:
+                now_ns = served[0] = boottime_ns()
+            (seq,) = seq_of(message.value())  # type: ignore[arg-type]
+            note((partition, seq, take(seq), now_ns, _OK if error is None else int(outcome_of(error))))
+
+        return delivered
 
     def give_up(self) -> None:
         """Note all that is still in flight as never heard of again."""
@@ -85,9 +98,12 @@ class Sending:
         self.remakes: list[str] = []
         self._arguments = arguments
         self._drill_id = drill_id
+        self._made = 0.0
         self._producer = self._new_producer()
+        self._fatal: KafkaError | None = None
         self._dead: list[Producer] = []
         self._writers: list[PartitionWriter] = []
+        self._served = [0]
         self._turn = 0
 
     def prime(self, timeout_s: float) -> None:
@@ -98,7 +114,7 @@ class Sending:
         """Note from now on in `page`."""
         size = self._arguments.payload_bytes
         self._writers = [
-            PartitionWriter(partition, Sealer(self._drill_id, partition, size), page)
+            PartitionWriter(self._drill_id, partition, size, page, self._served)
             for partition in range(self._arguments.partitions)
         ]
 
@@ -125,23 +141,31 @@ class Sending:
 
     def poll(self, timeout_s: float) -> None:
         """Serve delivery reports for up to `timeout_s`. librdkafka waits in whole milliseconds; the rest is slept."""
-        if timeout_s >= 0.001:
-            self._producer.poll(timeout_s)
-        else:
-            self._producer.poll(0)
-            if timeout_s > 0:
-                time.sleep(timeout_s)
-        if self.trouble.fatal is not None:
-            self._remake(self.trouble.fatal)
+        self._serve(timeout_s if timeout_s >= 0.001 else 0)
+        if 0 < timeout_s < 0.001:
+            time.sleep(timeout_s)
+        if self._fatal is not None and time.monotonic() - self._made >= REMAKE_AFTER_S:
+            self._remake(self._fatal)
 
     def abandon(self) -> None:
         """Have librdkafka give up all messages, and note what it says of each."""
         self._producer.purge()
         deadline = time.monotonic() + PURGE_S
         while self.in_flight and time.monotonic() < deadline:
-            self._producer.poll(0.05)
+            self._serve(0.05)
         for writer in self._writers:
             writer.give_up()
+
+    def _serve(self, timeout_s: float) -> None:
+        """Serve the delivery reports that are there, or the first that come.
+
+        One call serves what had come when it began to (rd_kafka_q_serve), so they share the instant of the first.
+        """
+        self._served[0] = 0
+        try:
+            self._producer.poll(timeout_s)
+        except KafkaException as error:
+            self._take_fatal(error)
 
     def _shares(self, intended_ns: Sequence[int]) -> list[tuple[PartitionWriter, Sequence[int]]]:
         count = len(self._writers)
@@ -152,8 +176,16 @@ class Sending:
         self._turn = (self._turn + len(intended_ns)) % count
         return shares
 
+    def _take_fatal(self, error: KafkaException) -> None:
+        """confluent-kafka raises a producer's fatal error where it is polled; it is dead from then on."""
+        inner = error.args[0]
+        if not inner.fatal():
+            raise InternalError(f"polling the Kafka producer failed: {inner.str()}.") from error
+        self._fatal = inner
+        self.trouble.note(inner)
+
     def _remake(self, fatal: KafkaError) -> None:
-        """A producer that met a fatal error sends nothing more: go on with a new one.
+        """A producer that met a fatal error refuses all messages: go on with a new one, at most once a second.
 
         The dead one is kept until the process ends; taking it down could block.
         """
@@ -166,7 +198,7 @@ class Sending:
             )
         self.abandon()
         self._dead.append(self._producer)
-        self.trouble = Trouble()
+        self._fatal = None
         self._producer = self._new_producer()
 
     def _new_producer(self) -> Producer:
@@ -177,4 +209,5 @@ class Sending:
         }
         connection = self._arguments.connection
         properties = {**connection.properties, **self._arguments.producer_properties}
+        self._made = time.monotonic()
         return new_producer(replace(connection, properties=properties), self.trouble, settings)

@@ -15,7 +15,7 @@ BIN_NS = NS // 10
 BINS = 600
 MAX_STEPS = 4096
 
-STREAM, SEQ, INVOKED, COMPLETED, OUTCOME = range(5)
+STREAM, SEQ = 0, 1  # columns
 
 
 class Bins:
@@ -30,12 +30,14 @@ class Bins:
         if len(at_ns) == 0:
             return
         bins = at_ns // BIN_NS
-        newest = int(bins.max())
+        newest = max(int(bins.max()), self._newest)
         if newest > self._newest:
             passed = np.arange(max(self._newest + 1, newest - BINS + 1), newest + 1)
             self._counts[passed % BINS] = 0
             self._newest = newest
-        np.add.at(self._counts, bins[bins > self._newest - BINS] % BINS, 1)
+        oldest = newest - BINS + 1
+        counts = np.bincount(np.maximum(bins - oldest + 1, 0), minlength=BINS + 1)[1:]
+        self._counts[np.arange(oldest, newest + 1) % BINS] += counts
 
     def between(self, begin_ns: int, end_ns: int) -> int:
         """How many events lie in the whole bins from `begin_ns` to `end_ns`."""
@@ -98,16 +100,18 @@ class Figures:
         """Take in writes: int64[n, 5] of stream, seq, invoked_ns, completed_ns, outcome."""
         if len(table) == 0:
             return
-        ok = table[:, OUTCOME] == Outcome.OK
-        good = ok & (table[:, COMPLETED] - table[:, INVOKED] <= self._slow_ns)
-        self._counts += np.bincount(table[:, OUTCOME], minlength=3)
-        self._good.add(table[good, INVOKED])
-        self._acks.add(table[ok, COMPLETED])
-        np.maximum.at(self._last_acks, table[ok, STREAM], table[ok, COMPLETED])
-        self._take_clean(table[ok, COMPLETED], table[~good, INVOKED])
-        for stream in np.unique(table[ok, STREAM]):
-            rows = table[ok & (table[:, STREAM] == stream)]
-            self._ages[stream].acknowledged(int(rows[:, SEQ].max()), int(rows[:, INVOKED].min()))
+        streams, seqs, invoked_ns, completed_ns, outcomes = np.ascontiguousarray(table.T)
+        ok = outcomes == Outcome.OK
+        good = ok & (completed_ns - invoked_ns <= self._slow_ns)
+        self._counts += np.bincount(outcomes, minlength=3)
+        self._good.add(invoked_ns[good])
+        self._acks.add(completed_ns[ok])
+        self._take_clean(completed_ns[ok], invoked_ns[~good])
+        for stream, age in enumerate(self._ages):
+            acked = np.flatnonzero(ok & (streams == stream))
+            if len(acked):
+                self._last_acks[stream] = max(self._last_acks[stream], completed_ns[acked].max())
+                age.acknowledged(int(seqs[acked].max()), int(invoked_ns[acked].min()))
 
     def reads(self, table: Ints) -> None:
         """Take in reads, as `writes`."""

@@ -29,15 +29,18 @@ _Sheet = tuple["array[int]", "array[int]", "array[int]"]
 
 
 class LedgerPage:
-    """The page of one thread. Noting costs a list append; nothing is checked until it is copied."""
+    """The page of one thread. Noting extends a list; nothing is checked until it is copied."""
 
     def __init__(self, hand_over: Callable[[_Sheet], None]) -> None:
+        self.written: list[int] = []
         self._hand_over = hand_over
-        self._begin()
+        self._reads: list[int] = []
+        self._attempts: list[int] = []
+        self._begun_ns = boottime_ns()
 
     def write(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a write whose outcome is final."""
-        self._writes += (stream, seq, invoked_ns, completed_ns, outcome)
+        self.written += (stream, seq, invoked_ns, completed_ns, outcome)
 
     def read(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a read."""
@@ -49,19 +52,16 @@ class LedgerPage:
 
     def turn(self) -> None:
         """Hand over what was noted, if it is old or much."""
-        if boottime_ns() - self._begun_ns >= TURN_NS or len(self._writes) >= 5 * TURN_ROWS:
+        if boottime_ns() - self._begun_ns >= TURN_NS or len(self.written) >= 5 * TURN_ROWS:
             self.close()
 
     def close(self) -> None:
         """Hand over what was noted, now; noting may go on."""
-        if self._writes or self._reads or self._attempts:
-            self._hand_over((array("q", self._writes), array("q", self._reads), array("q", self._attempts)))
-        self._begin()
-
-    def _begin(self) -> None:
-        self._writes: list[int] = []
-        self._reads: list[int] = []
-        self._attempts: list[int] = []
+        lists = self.written, self._reads, self._attempts
+        if any(lists):
+            self._hand_over((array("q", self.written), array("q", self._reads), array("q", self._attempts)))
+        for noted in lists:
+            noted.clear()
         self._begun_ns = boottime_ns()
 
 

@@ -103,6 +103,7 @@ class Observer:
         if ledger is not None and opened is not None and not ledger.silent_streams:
             self._ready = True
             gc.freeze()
+            gc.set_threshold(100_000, 50, 50)  # a collection of everything would make operations late
             self._channel.send({"event": "ready", "origin_ns": self._origin_ns, "facts": dict(opened.facts)})
         elif time.monotonic() >= deadline + TICK_S:
             raise UnavailableError(self._waited_for(), "look at the service's own log; it may need more time to start.")

@@ -44,7 +44,13 @@ class Survivors:
 
 
 class Page(Protocol):
-    """Where one thread notes what happened. Instants are absolute nanoseconds of CLOCK_BOOTTIME."""
+    """Where one thread notes what happened. Instants are absolute nanoseconds of CLOCK_BOOTTIME.
+
+    `written` is the list that `write` extends by its five numbers; what is called a hundred thousand times a second may
+    extend it itself. It stays the same list.
+    """
+
+    written: list[int]
 
     def write(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a write whose outcome is final. `completed_ns` is `NO_TIME` where it was never heard of again."""

@@ -5,7 +5,7 @@ import zlib
 import pytest
 
 from chaosdrills.errors import UsageError
-from chaosdrills.kafka.payload import Alien, Opener, Sealer, head, seq_of, smallest_bytes
+from chaosdrills.kafka.payload import Alien, Opener, Sealer, head, seq_reader, smallest_bytes
 
 DRILL = "drill-1"
 
@@ -22,7 +22,7 @@ def test_the_bytes_are_those_of_the_specification() -> None:
 def test_what_was_sealed_is_opened(size: int, seq: int) -> None:
     sealed = Sealer(DRILL, 3, size).seal(seq)
     opener = Opener(DRILL, 3)
-    assert (len(sealed), opener.open(sealed), opener.open(sealed), seq_of(sealed)) == (size, seq, seq, seq)
+    assert (len(sealed), opener.open(sealed), opener.open(sealed), seq_reader(size)(sealed)) == (size, seq, seq, (seq,))
 
 
 @pytest.mark.parametrize("warm", [False, True])

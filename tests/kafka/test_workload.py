@@ -187,16 +187,29 @@ def test_what_cannot_be_sent_is_recorded_as_failed(kafka_lab: Cluster, start_dri
     assert (judged["lost"], judged["recovered"]) == (0, 0)
 
 
-def test_a_fatal_producer_error_is_told_and_the_load_goes_on(kafka_lab: Cluster, start_drill: StartDrill) -> None:
-    fatal = {"enable.gapless.guarantee": True, "delivery.timeout.ms": 1500}
-    drill = start_drill(producer_properties=fatal)
+def test_what_brokers_refuse_is_recorded_as_failed(kafka_lab: Cluster, start_drill: StartDrill) -> None:
+    drill = start_drill()
     drill.wait_acked(50)
-    with paused(load("kafka").nodes):  # type: ignore[union-attr]
-        assert wait_until(lambda: drill.session.snapshot()["unknown"] > 0, 30), drill.session.snapshot()
-    wait_whole(Connection(kafka_lab.endpoint), [1, 2, 3], 90)
+    _set_topic(kafka_lab.endpoint, drill.topic, "max.message.bytes", "60")
+    assert wait_until(lambda: drill.session.snapshot()["failed"] > 50, 30), drill.session.snapshot()
+    _set_topic(kafka_lab.endpoint, drill.topic, "max.message.bytes", "1000000")
     drill.wait_acked(200)
     result = drill.finish()
-    assert result["findings"]["producer_remakes"], "the error was not fatal"
+    assert (result["findings"]["producer_remakes"], result["unknown"]) == ([], 0)
+    judged = judge(drill.history, Limits(), Parameters()).as_dict()
+    assert (judged["lost"], judged["recovered"], judged["failed"]) == (0, 0, result["failed"])
+
+
+def test_a_fatal_producer_error_is_told_and_the_load_goes_on(kafka_lab: Cluster, start_drill: StartDrill) -> None:
+    """With a gapless guarantee, a message that a broker refuses is fatal for the producer."""
+    drill = start_drill(producer_properties={"enable.gapless.guarantee": True})
+    drill.wait_acked(50)
+    _set_topic(kafka_lab.endpoint, drill.topic, "max.message.bytes", "60")
+    assert wait_until(lambda: drill.session.snapshot()["failed"] > 50, 30), drill.session.snapshot()
+    _set_topic(kafka_lab.endpoint, drill.topic, "max.message.bytes", "1000000")
+    drill.wait_acked(200)
+    result = drill.finish()
+    assert "gap-less guarantee" in result["findings"]["producer_remakes"][0]
     history = drill.history
     for stream in range(6):
         seqs = history.writes.seq[history.writes.stream == stream]
@@ -257,6 +270,17 @@ def test_a_reader_without_news_says_so(kafka_lab: Cluster, start_drill: StartDri
         reads = history.reads.select(history.reads.stream == stream)
         assert (reads.seq == NO_SEQ).sum() >= 2
         assert np.diff(np.sort(reads.completed_ns)).max() < 1_600_000_000
+
+
+def _set_topic(endpoint: str, topic: str, name: str, value: str) -> None:
+    from confluent_kafka import admin
+
+    kinds: Any = admin
+    client = admin.AdminClient({"bootstrap.servers": endpoint})
+    entry = kinds.ConfigEntry(name, value, incremental_operation=kinds.AlterConfigOpType.SET)
+    resource = kinds.ConfigResource(kinds.ResourceType.TOPIC, topic, incremental_configs=[entry])
+    for future in client.incremental_alter_configs([resource]).values():
+        future.result(timeout=20)
 
 
 def _delete_records(endpoint: str, topic: str, partition: int, offset: int) -> None:
