@@ -1,4 +1,8 @@
-"""Actions on Kafka brokers, for experiments. Faults hit the lab only; `wait_whole` serves any cluster."""
+"""Actions on Kafka brokers, for experiments. Faults hit the lab only; `wait_whole` serves any cluster.
+
+What needs the driver is imported when it is called: without one an experiment is still validated, and says what to
+install, `chaos discover` still lists all, and brokers are still healed.
+"""
 
 # `chaos discover` calls dict a mapping, and dict[str, Any] an object.
 # mypy: disable-error-code="type-arg"
@@ -17,9 +21,6 @@ from chaosdrills.faults.healing import Healing, heal_outstanding
 from chaosdrills.faults.injection import inject
 from chaosdrills.faults.kill import Kill, kill_target
 from chaosdrills.faults.lab import reachable_lab
-from chaosdrills.kafka import health
-from chaosdrills.kafka.admin import connection_of
-from chaosdrills.kafka.roles import Wish, choose, require_role
 
 __all__ = ["heal_brokers", "kill_broker", "start_broker", "wait_whole"]
 
@@ -45,6 +46,9 @@ def kill_broker(
     Fails, having killed nothing, if the experiment's cluster is not the lab.
     """
     with failing():
+        from chaosdrills.kafka.admin import connection_of
+        from chaosdrills.kafka.roles import Wish, choose
+
         connection = connection_of(configuration, secrets)
         cluster = reachable_lab(SERVICE, connection.bootstrap_servers)
         wish = Wish(role, topic or drill_topic(configuration), int(partition), int(broker_id), int(seed))
@@ -64,6 +68,8 @@ def start_broker(
     `{"healed": 2, "nothing_to_do": 0}`.
     """
     with failing():
+        from chaosdrills.kafka.roles import require_role
+
         node = int(broker_id)
         require_role(role, node)
 
@@ -92,6 +98,9 @@ def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, se
     still missing.
     """
     with failing():
+        from chaosdrills.kafka import health
+        from chaosdrills.kafka.admin import connection_of
+
         connection = connection_of(configuration, secrets)
         begun = time.monotonic()
         found = health.wait_whole(connection, health.expected_of(connection.bootstrap_servers), float(timeout_s))

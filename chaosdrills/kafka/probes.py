@@ -1,15 +1,14 @@
-"""Probes of Kafka clusters, for experiments. They change nothing and serve any cluster."""
+"""Probes of Kafka clusters, for experiments. They change nothing and serve any cluster.
+
+As in `chaosdrills.kafka.actions`, what needs the driver is imported when it is called.
+"""
 
 # `chaos discover` calls dict a mapping, and dict[str, Any] an object.
 # mypy: disable-error-code="type-arg"
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.kafka import health
 from chaosdrills.kafka.actions import drill_topic, failing
-from chaosdrills.kafka.admin import connection_of
-from chaosdrills.kafka.client import Admin
-from chaosdrills.kafka.roles import Wish, find_partition
 
 __all__ = ["cluster_whole", "partition_leader"]
 
@@ -21,6 +20,9 @@ def cluster_whole(configuration: Configuration = None, secrets: Secrets = None) 
     `lacks` says in words what is missing. Fails only if no broker answers.
     """
     with failing():
+        from chaosdrills.kafka import health
+        from chaosdrills.kafka.admin import connection_of
+
         connection = connection_of(configuration, secrets)
         found = health.look(connection, health.expected_of(connection.bootstrap_servers))
         return {
@@ -41,6 +43,10 @@ def partition_leader(
     Returns `{"leader": 2, "preferred": 2, "in_sync": 3, "replicas": 3}`; `leader` is -1 while there is none.
     """
     with failing():
+        from chaosdrills.kafka.admin import connection_of
+        from chaosdrills.kafka.client import Admin
+        from chaosdrills.kafka.roles import Wish, find_partition
+
         wish = Wish("leader", topic or drill_topic(configuration), int(partition))
         found = find_partition(Admin(connection_of(configuration, secrets)), wish.topic, wish.partition)
         return {

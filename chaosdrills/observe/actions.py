@@ -3,10 +3,14 @@
 # `chaos discover` calls dict a mapping, and dict[str, Any] an object.
 # mypy: disable-error-code="type-arg"
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.observe.current import current
+from chaosdrills.errors import DrillError
+from chaosdrills.observe.current import required
 
 __all__ = ["wait_recovered"]
 
@@ -17,10 +21,18 @@ def wait_recovered(timeout_s: float = 600.0, configuration: Configuration = None
     `timeout_s` seconds: give the RTO. Returns `{"recovered": true, "rto_so_far_s": float}`; fails if the service is
     not restored in time, if no fault began, or if the observer is gone.
     """
-    drill = current()
-    if drill is None:
-        raise ActivityFailed("wait_recovered needs the observe control: add it to the experiment's controls.")
-    took_s = drill.wait_restored(timeout_s)
+    timeout_s = float(timeout_s)
+    with failing():
+        took_s = required("wait_recovered").wait_restored(timeout_s)
     if took_s is None:
         raise ActivityFailed(f"the service was not restored within {timeout_s:g} s; it will be healed now.")
     return {"recovered": True, "rto_so_far_s": took_s}
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Turn an error with its hint into the one that the Chaos Toolkit expects."""
+    try:
+        yield
+    except DrillError as error:
+        raise ActivityFailed(str(error)) from error

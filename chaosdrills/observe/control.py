@@ -11,9 +11,13 @@ In an experiment::
 method). Actions of chaosdrills mark themselves. `parameters` are those of `chaosdrills.core.parameters`.
 
 The Chaos Toolkit swallows every exception of a control but `InterruptExecution` in before-hooks; so before-hooks raise
-that, and after-hooks catch, log, and set the journal's status to failed.
+that, and after-hooks catch, log, and set the journal's status to failed. A hypothesis may also be checked while the
+method runs (strategy ``continuously``), so the load ends with the one after `after_method_control`.
 """
 
+import importlib
+import inspect
+import json
 import logging
 import secrets as random_secrets
 from collections.abc import Iterator, Mapping
@@ -21,20 +25,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chaoslib.exceptions import InterruptExecution
+from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.run import EventHandlerRegistry, RunEventHandler
+from chaoslib.types import Dry
 
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.faults import marking
-from chaosdrills.observe.current import current, set_current
+from chaosdrills.observe.current import DRY_RUN, current, set_current
 from chaosdrills.observe.drill import ObservedDrill, Plan
-from chaosdrills.observe.folder import make_folder
-from chaosdrills.observe.outcome import Outcome, conclude
+from chaosdrills.observe.folder import make_folder, scrub_log
+from chaosdrills.observe.outcome import NOTHING_OBSERVED, Outcome, conclude
 from chaosdrills.observe.progress import Progress
 from chaosdrills.observe.tolerances import limits_of
 
 logger = logging.getLogger("chaostoolkit")
+
+TIMEOUTS = ("start_timeout_s", "baseline_timeout_s", "settle_timeout_s", "drain_timeout_s", "readback_timeout_s")
+HANDED = {"context", "configuration", "secrets", "timeouts"}  # parameters of a hook that are no arguments of ours
 
 _progress: Progress | None = None
 _outcome: Outcome | None = None
@@ -50,9 +58,23 @@ def configure_control(event_registry: EventHandlerRegistry | None = None, **argu
 class _LastWord(RunEventHandler):  # type: ignore[misc]
     def finish(self, journal: dict[str, Any]) -> None:
         global _outcome
-        if _outcome is not None:
-            print("\n".join(_outcome.lines), flush=True)  # noqa: T201
+        if not journal["experiment"].get("dry"):
+            lines = NOTHING_OBSERVED if _outcome is None else _outcome.lines
+            print("\n".join(lines), flush=True)  # noqa: T201
         _outcome = None
+
+
+def validate_control(control: dict[str, Any]) -> None:
+    """Refuse arguments that cannot be used, for `chaos validate` and `chaos run`. Raises `InvalidActivity`."""
+    given = control.get("provider", {}).get("arguments", {})
+    named = set(inspect.signature(before_experiment_control).parameters) - HANDED
+    try:
+        _timeouts({name: value for name, value in given.items() if name not in named})
+        _parameters(given.get("parameters"))
+        _rate(given.get("rate_per_s", 200.0))
+        _import_workload(given.get("workload", ""))
+    except DrillError as error:
+        raise InvalidActivity(f"control '{control.get('name')}': {error}") from error
 
 
 def before_experiment_control(
@@ -73,22 +95,23 @@ def before_experiment_control(
     """Start the observer and wait until it is warm."""
     global _progress, _faults, _outcome
     _outcome = None
-    if context.get("dry"):
-        return
     with _interrupting():
+        if context.get("dry"):
+            _stay_dry(context["dry"])
+            return
         _faults = _faults_of(context, faults)
         plan = Plan(
             service=service,
             workload=workload,
             arguments={**(workload_arguments or {}), **_secret_arguments(service, secrets)},
-            rate_per_s=float(rate_per_s),
+            rate_per_s=_rate(rate_per_s),
             limits=limits_of(context),
             parameters=_parameters(parameters),
             **_timeouts(timeouts),
         )
         drill_id = random_secrets.token_hex(4)
         folder = make_folder(Path(journals), name or context["title"])
-        drill = ObservedDrill(drill_id, context["title"], folder, plan)
+        drill = ObservedDrill(drill_id, context["title"], folder, plan, json.dumps(context, default=str))
         set_current(drill)
         marking.set_marker(drill.mark, str(folder))
         _progress = Progress(drill, shown=progress)
@@ -104,7 +127,15 @@ def before_method_control(context: dict[str, Any], **arguments: Any) -> None:
     if drill is not None:
         with _interrupting():
             drill.wait_baseline(logger.info)
-            drill.method_begun = True
+            background = {one.get("name") for one in context.get("method", []) if one.get("background")}
+            drill.pending_faults = set(_faults & background)
+
+
+def after_method_control(context: dict[str, Any], **arguments: Any) -> None:
+    """From now on a hypothesis is the one after the method."""
+    drill = current()
+    if drill is not None:
+        drill.end_method()
 
 
 def before_activity_control(context: dict[str, Any], **arguments: Any) -> None:
@@ -124,44 +155,63 @@ def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None
     drill = current()
     if drill is None:
         return
-    if context.get("type") == "action":
-        drill.leave(context["name"])
     if state and state.get("status") == "succeeded" and _is_foreign_fault(context):
         try:
             drill.mark("fault_end", context["name"])
         except DrillError as error:
+            drill.note_error(error.message)
             logger.error(str(error))
+    if context.get("type") == "action":
+        drill.leave(context["name"], ended=bool(state))
 
 
 def before_hypothesis_control(context: dict[str, Any], **arguments: Any) -> None:
-    """Before the method, be warm. Once it has begun, the load ends here: drain, read back, judge."""
+    """Before the method, be warm. Once it is over, the load ends here: drain, read back, judge."""
     drill = current()
     if drill is None or drill.over:
         return
     with _interrupting():
-        if drill.method_begun:
-            drill.finish(logger.info)
-        else:
+        if drill.method_over:
+            _finish(drill)
+        elif drill.since_fault_s is None:
             drill.wait_baseline(logger.info)
 
 
 def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **arguments: Any) -> None:
     """Judge what there is, put the summary into the journal, write the folder."""
     global _outcome
+    state["node"] = ""
     drill = current()
     if drill is None:
         return
     try:
-        drill.give_up()
+        _end_load(drill, state["status"])
         _outcome = conclude(drill, state)
         state["chaosdrills"] = _outcome.summary
         failed = _outcome.summary["verdict"] != "met"
     except Exception as error:
         logger.error(f"The drill could not be concluded: {error}", exc_info=not isinstance(error, DrillError))
         failed = True
-    state["node"] = ""
     if failed and state["status"] == "completed" and not state["deviated"]:
         state["status"] = "failed"
+
+
+def _end_load(drill: ObservedDrill, status: str) -> None:
+    """End the load of a drill whose hypothesis after the method did not: there is none, or the run was cut short."""
+    if status in ("interrupted", "aborted"):
+        drill.note_interruption()
+    elif status == "completed" and drill.method_over and not drill.over:
+        try:
+            _finish(drill)
+        except DrillError as error:
+            drill.note_error(error.message)
+    drill.give_up()
+
+
+def _finish(drill: ObservedDrill) -> None:
+    """End the load and judge; heals that come later are marked no more, for the record is closed."""
+    drill.finish(logger.info)
+    marking.set_marker(None, str(drill.folder))
 
 
 def cleanup_control() -> None:
@@ -173,8 +223,9 @@ def cleanup_control() -> None:
         _progress = None
     if drill is not None:
         marking.set_marker(None)
-        set_current(None)
         drill.close()
+        scrub_log(drill.folder, drill.words)
+    set_current(None)
 
 
 @contextmanager
@@ -182,6 +233,8 @@ def _interrupting() -> Iterator[None]:
     """Errors end the experiment: anything else that a before-hook raises would be swallowed."""
     try:
         yield
+    except InterruptExecution:
+        raise
     except DrillError as error:
         _note(error.message)
         raise InterruptExecution(str(error)) from error
@@ -223,9 +276,30 @@ def _faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset
 
 
 def _is_foreign_fault(activity: dict[str, Any]) -> bool:
-    """Whether this is a fault that does not mark itself."""
+    """Whether this is a fault that is really done and does not mark itself."""
     module = activity.get("provider", {}).get("module", "")
-    return activity.get("name") in _faults and not module.startswith("chaosdrills.")
+    return activity.get("name") in _faults and not module.startswith("chaosdrills.") and not activity.get("dry")
+
+
+def _stay_dry(dry: Dry) -> None:
+    """Observe nothing. Raises `UsageError` where the method's actions are done all the same: nobody would see them."""
+    set_current(None, DRY_RUN)
+    if dry in (Dry.PROBES, Dry.PAUSE):
+        raise UsageError(
+            f"with '--dry {dry.value}' faults are injected, and a dry run observes nothing.",
+            "run without --dry, or check the experiment with '--dry activities'.",
+        )
+
+
+def _import_workload(path: str) -> None:
+    """Import the workload's module: its driver may be missing. Raises `DrillError`."""
+    module, _, name = path.partition(":")
+    try:
+        getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"there is no workload {path!r}: {error}.", "name it in the argument 'workload', as 'module:Class'."
+        ) from error
 
 
 def _secret_arguments(service: str, secrets: dict[str, Any] | None) -> dict[str, Any]:
@@ -243,9 +317,21 @@ def _parameters(given: dict[str, Any] | None) -> Parameters:
         ) from error
 
 
+def _rate(given: Any) -> float:
+    try:
+        rate_per_s = float(given)
+    except (TypeError, ValueError):
+        rate_per_s = -1.0
+    if not 0 < rate_per_s <= 1e6:
+        raise UsageError(f"the observe control's rate_per_s is {given!r}.", "give operations a second, above 0.")
+    return rate_per_s
+
+
 def _timeouts(given: dict[str, float]) -> dict[str, float]:
-    names = ("start_timeout_s", "baseline_timeout_s", "drain_timeout_s", "readback_timeout_s")
     for name in given:
-        if name not in names:
-            raise UsageError(f"the observe control has no argument {name!r}.", f"timeouts are {', '.join(names)}.")
-    return {name: float(value) for name, value in given.items()}
+        if name not in TIMEOUTS:
+            raise UsageError(f"the observe control has no argument {name!r}.", f"timeouts are {', '.join(TIMEOUTS)}.")
+    try:
+        return {name: float(value) for name, value in given.items()}
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"a timeout of the observe control is no number: {error}.", "give seconds.") from error

@@ -2,10 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from chaosdrills.errors import UsageError
+
 if TYPE_CHECKING:
     from chaosdrills.observe.drill import ObservedDrill
 
+NO_CONTROL = "add the observe control to the experiment's controls."
+DRY_RUN = "a dry run observes nothing: run without --dry, or check the experiment with '--dry activities'."
+
 _drill: "ObservedDrill | None" = None
+_hint = NO_CONTROL
 
 
 def current() -> "ObservedDrill | None":
@@ -13,7 +19,14 @@ def current() -> "ObservedDrill | None":
     return _drill
 
 
-def set_current(drill: "ObservedDrill | None") -> None:
-    """Set or clear the running drill."""
-    global _drill
-    _drill = drill
+def required(what: str) -> "ObservedDrill":
+    """The running drill, for `what` needs one. Raises `UsageError` that says why there is none."""
+    if _drill is None:
+        raise UsageError(f"{what} needs a drill that is observed, and none is.", _hint)
+    return _drill
+
+
+def set_current(drill: "ObservedDrill | None", hint: str = NO_CONTROL) -> None:
+    """Set or clear the running drill; `hint` is what to do about there being none."""
+    global _drill, _hint
+    _drill, _hint = drill, hint

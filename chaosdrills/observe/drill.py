@@ -16,10 +16,13 @@ from chaosdrills.core.judge import Judgement, Limits, judge
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.summary import Check, Phase
 from chaosdrills.errors import DrillError, UnavailableError
+from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.live import wait_restored
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.session import ObserverSession, ObserverSpec
+
+POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,26 +41,35 @@ class Plan:
     parameters: Parameters = field(default_factory=Parameters)
     start_timeout_s: float = 60.0
     baseline_timeout_s: float = 60.0
+    settle_timeout_s: float = 60.0
     drain_timeout_s: float = 60.0
     readback_timeout_s: float = 300.0
 
 
 class ObservedDrill:
-    """A drill while it runs. Made by the control, known to probes and actions through `chaosdrills.observe.current`."""
+    """A drill while it runs. Made by the control, known to probes and actions through `chaosdrills.observe.current`.
 
-    def __init__(self, drill_id: str, title: str, folder: Path, plan: Plan) -> None:
+    `words` is the text of its experiment. `trouble` is the first error, empty if there was none. `checks` are those of
+    the observer. `pending_faults` are the names of faults that run in the background and have not ended.
+    """
+
+    def __init__(self, drill_id: str, title: str, folder: Path, plan: Plan, words: str = "") -> None:
         self.drill_id = drill_id
         self.title = title
         self.folder = folder
         self.plan = plan
-        self.method_begun = False
+        self.words = words
+        self.pending_faults: set[str] = set()
         self.started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.phase = "start"
+        self.trouble = ""
         self.checks: list[Check] = []
         self._phases: list[tuple[str, int, int]] = []
         self._entered: dict[str, int] = {}
         self._last_begin_ns: int | None = None
         self._fault_ns: int | None = None
+        self._method_end_ns: int | None = None
+        self._stopped_in = ""
         self._last_figures: dict[str, Any] | None = None
         self._judgement: Judgement | None = None
         self._error: DrillError | None = None
@@ -74,8 +86,13 @@ class ObservedDrill:
         return self._session is not None
 
     @property
+    def method_over(self) -> bool:
+        """Whether the last activity of the method has ended."""
+        return self._method_end_ns is not None
+
+    @property
     def over(self) -> bool:
-        """Whether the load has ended."""
+        """Whether the load has ended and its record was judged."""
         return self._last_figures is not None and self._judgement is not None
 
     @property
@@ -108,7 +125,8 @@ class ObservedDrill:
         want_s = max(self.plan.parameters.baseline_s, self.plan.parameters.stable_s)
         deadline = time.monotonic() + self.plan.baseline_timeout_s
         with self.during("baseline"):
-            say(f"waiting for {want_s:g} s of clean service before anything is injected")
+            if self.figures()["clean_s"] < want_s:
+                say(f"waiting for {want_s:g} s of clean service before anything is injected")
             while (clean_s := self.figures()["clean_s"]) < want_s:
                 if time.monotonic() >= deadline:
                     raise UnavailableError(
@@ -133,19 +151,24 @@ class ObservedDrill:
             return self._last_figures
         return self._open_session().snapshot()
 
+    def end_method(self) -> None:
+        """The method's last activity is over: what it stirred up may still be seen for a moment."""
+        self._method_end_ns = boottime_ns()
+
     def wait_restored(self, timeout_s: float) -> float | None:
-        """Wait until the service stays restored; its RTO so far, or None after `timeout_s`."""
+        """Wait until the service stays restored; its RTO so far, or None after `timeout_s`.
+
+        Waits for faults in the background first. Raises `UnavailableError` if no fault was marked.
+        """
+        session, deadline = self._open_session(), time.monotonic() + timeout_s
+        while self.pending_faults and time.monotonic() < deadline:
+            session.snapshot()
+            time.sleep(POLL_S)
         if self._fault_ns is None:
             raise UnavailableError(
                 "no fault was marked, so there is no recovery to wait for.", "look at the fault's error."
             )
-        session = self._open_session()
-
-        def clock_ns() -> int:
-            session.snapshot()
-            return boottime_ns() - session.origin_ns
-
-        return wait_restored(self.record, self.plan.parameters, timeout_s, clock_ns)
+        return self._wait_restored(session, deadline - time.monotonic())
 
     def finish(self, say: Callable[[str], None]) -> Judgement:
         """Go on until the last fault or heal was watched for long enough, end the load, drain, read back, and judge."""
@@ -154,6 +177,7 @@ class ObservedDrill:
             with self.during("watch"):
                 self._watch(session, say)
         self._last_figures = session.snapshot()
+        self._check_healed()
         try:
             with self.during("drain and read back"):
                 result = session.finish(self.plan.drain_timeout_s, self.plan.readback_timeout_s, say)
@@ -163,12 +187,37 @@ class ObservedDrill:
         return self.judged()
 
     def _watch(self, session: ObserverSession, say: Callable[[str], None]) -> None:
-        until_ns = (self._last_begin_ns or 0) + int((self.plan.parameters.watch_s + 1.0) * NS)
+        """Let load go on until a relapse would have been seen, and until no dip is under way that its end would cut.
+
+        The last activities may have moved leaders: their dip must be over, or it could not be told from an outage.
+        """
+        parameters = self.plan.parameters
+        until_ns = max(
+            (self._last_begin_ns or 0) + int((parameters.watch_s + 1.0) * NS),
+            (self._method_end_ns or 0) + int((parameters.stable_s + parameters.slow_s) * NS),
+        )
         if until_ns > boottime_ns():
             say(f"watching for {(until_ns - boottime_ns()) / NS:.0f} s more, so that a relapse is seen")
         while (left_s := (until_ns - boottime_ns()) / NS) > 0:
             session.snapshot()
-            time.sleep(min(0.5, left_s))
+            time.sleep(min(POLL_S, left_s))
+        if self._wait_restored(session, self.plan.settle_timeout_s) is None:
+            say(f"the service is not restored {self.plan.settle_timeout_s:g} s later; the load ends all the same")
+
+    def _wait_restored(self, session: ObserverSession, timeout_s: float) -> float | None:
+        def clock_ns() -> int:
+            session.snapshot()
+            return boottime_ns() - session.origin_ns
+
+        return wait_restored(self.record, self.plan.parameters, timeout_s, clock_ns)
+
+    def _check_healed(self) -> None:
+        """Loss is decided only after heal: what is still broken now would be read back broken."""
+        left = [entry.target.label for entry in outstanding(self.plan.service)[0] if entry.mine]
+        if left:
+            self.checks.append(
+                Check("healed", False, f"{', '.join(left)} was not healed before the data was read back")
+            )
 
     def give_up(self) -> None:
         """End the load of a drill that was interrupted; its record stays, and says that it has no end."""
@@ -198,6 +247,9 @@ class ObservedDrill:
         begin_ns = boottime_ns()
         try:
             yield
+        except BaseException:
+            self._stopped_in = self._stopped_in or phase
+            raise
         finally:
             self._phases.append((phase, begin_ns, boottime_ns()))
             self.phase = outer
@@ -207,12 +259,14 @@ class ObservedDrill:
         self.phase = phase
         self._entered[phase] = boottime_ns()
 
-    def leave(self, phase: str) -> None:
-        """An activity is over."""
+    def leave(self, phase: str, ended: bool) -> None:
+        """An activity is over; `ended` unless it was interrupted. One in the background may leave others under way."""
         begin_ns = self._entered.pop(phase, None)
         if begin_ns is not None:
             self._phases.append((phase, begin_ns, boottime_ns()))
-        self.phase = "between activities"
+        if not ended:
+            self._stopped_in = self._stopped_in or phase
+        self.phase = next(reversed(self._entered), "between activities")
 
     def phases(self) -> list[Phase]:
         """The phases so far, in seconds on the record's clock; none before there is one."""
@@ -230,9 +284,12 @@ class ObservedDrill:
         return self._session
 
     def note_error(self, reason: str) -> None:
-        """Remember why this drill cannot be met."""
-        if all(check.detail != reason.rstrip(".") for check in self.checks):
-            self.checks.append(Check("drill", False, reason.rstrip(".")))
+        """Remember why this drill cannot be met; the first reason is the cause of all others."""
+        self.trouble = self.trouble or reason.rstrip(".")
+
+    def note_interruption(self) -> None:
+        """Remember that the run was cut short, unless an error did that."""
+        self.note_error(f"the run was interrupted in the phase {self._stopped_in or self.phase!r}")
 
     def _fail(self, error: DrillError) -> None:
         self._error = error

@@ -1,19 +1,26 @@
 """The folder of one run, `journals/<utc>-<experiment>/`: where all its evidence lies."""
 
+import logging
 import os
 import platform
 import re
 import socket
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from chaosdrills.errors import UnavailableError
+from chaosdrills.host.files import write_atomic
+from chaosdrills.observe.session import LOG
 
-EVIDENCE = ("journal.json", "record", "summary.json", "report.md", "report.html", "observer.log")
+logger = logging.getLogger(__name__)
+
+GENERIC = frozenset({"root", "user", "admin", "home", "localhost", "host", "container", "runner"})
+EVIDENCE = ("journal.json", "record", "summary.json", "report.md", "report.html", LOG)
 
 
 def make_folder(journals: Path, name: str, now: datetime | None = None) -> Path:
@@ -42,10 +49,24 @@ def shown(folder: Path) -> str:
         return str(folder)
 
 
-def without_names(value: Any) -> Any:
-    """`value` (JSON) without absolute paths of this machine, its host name and its user's name."""
-    replacements = _replacements()
-    return _scrub(value, replacements)
+def without_names(value: Any, words: str = "") -> Any:
+    """`value` (JSON) without absolute paths of this machine, its host name and its user's name.
+
+    A name that stands in `words`, the drill's own text, is no secret: a user called kafka must not rename Kafka.
+    """
+    return _scrub(value, _replacements(words))
+
+
+def scrub_log(folder: Path, words: str) -> None:
+    """Take the same names out of the observer's log, once it has ended; a log that cannot be written stays."""
+    path = folder / LOG
+    try:
+        text = path.read_text(errors="replace")
+        cleaned = without_names(text, words)
+        if cleaned != text:
+            write_atomic(path, cleaned.encode())
+    except OSError as error:
+        logger.debug("the observer's log was not cleaned: %s", error)
 
 
 def _scrub(value: Any, replacements: list[tuple[re.Pattern[str], str]]) -> Any:
@@ -60,20 +81,32 @@ def _scrub(value: Any, replacements: list[tuple[re.Pattern[str], str]]) -> Any:
     return value
 
 
-def _replacements() -> list[tuple[re.Pattern[str], str]]:
-    """Longest paths first; names of host and user only as whole words."""
-    package = Path(__file__).resolve().parents[1]
+def _replacements(words: str) -> list[tuple[re.Pattern[str], str]]:
+    """Longest paths first; then names of host and user, as far as they do not stand in `words`."""
     folders = {
         sysconfig.get_path("purelib"): "site-packages",
         sysconfig.get_path("stdlib"): "python",
-        str(package): "chaosdrills",
+        str(Path(__file__).resolve().parents[1]): "chaosdrills",
         sys.prefix: "venv",
         sys.base_prefix: "python",
+        os.environ.get("XDG_STATE_HOME", ""): "state",
+        os.environ.get("XDG_CACHE_HOME", ""): "cache",
+        tempfile.gettempdir(): "tmp",
         str(Path.cwd()): ".",
         str(Path.home()): "~",
     }
     ordered = sorted(folders.items(), key=lambda item: -len(item[0]))
-    found = [(re.compile(re.escape(path)), name) for path, name in ordered if len(path) > 1]
-    words = {socket.gethostname(): "host", platform.node(): "host", os.environ.get("USER", ""): "user"}
-    found += [(re.compile(rf"\b{re.escape(word)}\b"), name) for word, name in words.items() if len(word) > 3]
-    return found
+    found = [(_whole(path, "/."), name) for path, name in ordered if len(path) > 1]
+    return found + [(word, name) for word, name in _names() if not word.search(words)]
+
+
+def _names() -> list[tuple[re.Pattern[str], str]]:
+    """The names of host and user; generic ones ("root") tell nothing and stay."""
+    users = {os.environ.get("USER", ""), os.environ.get("LOGNAME", ""), Path.home().name}
+    names = dict.fromkeys(users, "user") | dict.fromkeys((socket.gethostname(), platform.node()), "host")
+    return [(_whole(word), name) for word, name in names.items() if len(word) > 2 and word not in GENERIC]
+
+
+def _whole(text: str, not_after: str = "") -> re.Pattern[str]:
+    """`text` where it is not a part of a longer word."""
+    return re.compile(rf"(?<![\w{re.escape(not_after)}-]){re.escape(text)}(?![\w-])")

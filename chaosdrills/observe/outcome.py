@@ -22,25 +22,47 @@ class Outcome:
     lines: list[str]
 
 
+NOTHING_OBSERVED = [
+    "Verdict: unknown",
+    "RTO: not measured",
+    "Lost: not known",
+    "Why: the run ended before anything was observed; its first error is above",
+    "Report: none was written",
+]
+
+
 def conclude(drill: ObservedDrill, journal: dict[str, Any]) -> Outcome:
-    """Judge the drill's record, and write journal.json, summary.json and the report into its folder."""
-    checks = [*_activity_checks(journal), *drill.checks]
+    """Judge the drill's record, and write journal.json, summary.json and the report into its folder.
+
+    What cannot be written (a full disk) is said in the last line; the outcome is there all the same.
+    """
+    checks = [*_trouble(drill), *_activity_checks(journal), *drill.checks]
     judgement: Judgement | None = None
-    trouble = ""
+    why = ""
     try:
         judgement = drill.judged()
         checks.append(_record_check(judgement))
     except DrillError as error:
-        trouble = next((check.detail for check in checks if not check.ok), error.message.rstrip("."))
+        why = next((check.detail for check in checks if not check.ok), error.message.rstrip("."))
     about = _about(drill, checks)
-    summary = without_names(unmeasured(about, trouble) if judgement is None else summarise(about, judgement))
+    summary = without_names(unmeasured(about, why) if judgement is None else summarise(about, judgement), drill.words)
+    try:
+        report = _write(drill, summary, judgement, journal)
+    except OSError as error:
+        report = f"none was written, {shown(drill.folder)} cannot be written to: {error.strerror}"
+    return Outcome(summary, last_lines(summary, report))
+
+
+def _write(drill: ObservedDrill, summary: dict[str, Any], judgement: Judgement | None, journal: dict[str, Any]) -> str:
+    """Write all files; the summary before the report, which reads it, and again with what there is. See `Outcome`."""
     write_json(drill.folder / "summary.json", summary)
     report = _write_report(drill, summary, judgement)
-    existing = [name for name in EVIDENCE if name == "journal.json" or (drill.folder / name).exists()]
-    summary["evidence"] = existing
+    summary["evidence"] = [name for name in EVIDENCE if name == "journal.json" or (drill.folder / name).exists()]
     write_json(drill.folder / "summary.json", summary)
-    write_json(drill.folder / "journal.json", without_names({**journal, "node": "", "chaosdrills": summary}))
-    return Outcome(summary, last_lines(summary, report))
+    write_json(
+        drill.folder / "journal.json", without_names({**journal, "node": "", "chaosdrills": summary}, drill.words)
+    )
+    return report
 
 
 def last_lines(summary: dict[str, Any], report: str) -> list[str]:
@@ -48,15 +70,17 @@ def last_lines(summary: dict[str, Any], report: str) -> list[str]:
     objectives = {objective["name"]: objective for objective in summary["objectives"]}
     rto, loss = objectives.get("rto"), summary["loss"] or {}
     recovery = "not measured" if rto is None or rto["actual"] is None else f"{rto['actual']:.3f} s"
-    allowed = f" of {rto['limit']:g} s allowed" if rto and rto["limit"] is not None else ""
+    allowed = "" if rto is None else f" ({rto['limit']:g} s allowed)"
     lost = "not known" if loss.get("lost") is None else f"{loss['lost']:,}"
-    return [
+    of = f" of {loss['acknowledged']:,} acknowledged records" if loss else ""
+    lines = [
         f"Verdict: {summary['verdict']}",
         f"RTO: {recovery}{allowed}",
-        f"Lost: {lost} of {loss.get('acknowledged', 0):,} acknowledged records",
-        f"Why: {'; '.join(summary['why']) or 'all objectives were met'}",
+        f"Lost: {lost}{of}",
+        f"Why: {'; '.join(summary['why'])}",
         f"Report: {report}",
     ]
+    return [" ".join(line.split()) for line in lines]
 
 
 def _about(drill: ObservedDrill, checks: list[Check]) -> Drill:
@@ -74,16 +98,30 @@ def _about(drill: ObservedDrill, checks: list[Check]) -> Drill:
     )
 
 
+def _trouble(drill: ObservedDrill) -> list[Check]:
+    """The first error of the drill itself: it comes first, for it is the cause of all others."""
+    return [Check("drill", False, drill.trouble)] if drill.trouble else []
+
+
 def _activity_checks(journal: dict[str, Any]) -> list[Check]:
     """An action that fails leaves a journal 'completed': so look at every run's status, and at the hypothesis."""
     before = (journal.get("steady_states") or {}).get("before")
     if before is not None and not before.get("steady_state_met"):
-        probe = before["probes"][-1]["activity"]["name"]
-        return [Check("steady state", False, f"{probe!r} did not hold before the method, so nothing was injected")]
+        probe = before["probes"][-1] if before["probes"] else {"activity": {"name": "the hypothesis"}}
+        return [Check("steady state", False, f"{_failed(probe)} did not hold before the method: nothing was injected")]
     runs = [*journal.get("run", []), *journal.get("rollbacks", [])]
-    failed = [run["activity"]["name"] for run in runs if run.get("status") != "succeeded"]
-    detail = f"failed: {', '.join(failed)}" if failed else f"all {len(runs)} succeeded"
+    failed = [_failed(run) for run in runs if run.get("status") != "succeeded"]
+    detail = f"failed: {'; '.join(failed)}" if failed else f"all {len(runs)} succeeded"
     return [Check("activities", not failed, detail)]
+
+
+def _failed(run: dict[str, Any]) -> str:
+    """A failed activity's name, and why it failed: the last line of its exception, without the exception's name."""
+    name = repr(run["activity"]["name"])
+    lines = "".join(run.get("exception") or []).strip().splitlines()
+    why = lines[-1].removeprefix("chaoslib.exceptions.ActivityFailed: ") if lines else ""
+    why = why.removeprefix("chaoslib.exceptions.ActivityFailed: ").rstrip(".")
+    return f"{name} ({why})" if why else name
 
 
 def _record_check(judgement: Judgement) -> Check:

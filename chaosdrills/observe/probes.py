@@ -10,23 +10,26 @@ All answer a flat dict without null, for tolerances such as
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
+from chaosdrills.core.judge import Judgement
 from chaosdrills.core.verdict import Finding
-from chaosdrills.observe.current import current
-from chaosdrills.observe.drill import ObservedDrill
+from chaosdrills.observe.actions import failing
+from chaosdrills.observe.current import required
 
 __all__ = ["data_loss", "freshness", "recovery_time", "throughput"]
 
 
 def throughput(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """Acknowledged writes a second over the last seconds of load: `{"per_s", "bad_per_s", "since_last_ack_s"}`."""
-    figures = _drill().figures()
+    with failing():
+        figures = required("throughput").figures()
     names = ("per_s", "bad_per_s", "since_last_ack_s")
     return {name: figures[name] for name in names if figures[name] is not None}
 
 
 def freshness(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """The age of the oldest acknowledged write that readers have not seen: `{"age_s"}`."""
-    age_s = _drill().figures().get("age_s")
+    with failing():
+        age_s = required("freshness").figures().get("age_s")
     if age_s is None:
         raise ActivityFailed("freshness is not measured: this workload has no reader.")
     return {"age_s": age_s}
@@ -35,12 +38,11 @@ def freshness(configuration: Configuration = None, secrets: Secrets = None) -> d
 def recovery_time(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """How long recovery took: `rto_judged_s` (measured plus resolution), `rto_actual_s`, `resolution_s`, and so on.
 
-    Before the method begins it answers 0 with `measured: false`. Fails if recovery was not measured.
+    Before the method has ended it answers 0 with `measured: false`. Fails if recovery was not measured.
     """
-    drill = current()
-    if drill is None or not drill.method_begun:
+    judgement = _judgement("recovery_time")
+    if judgement is None:
         return {"measured": False, "rto_judged_s": 0.0, "rto_actual_s": 0.0, "fresh_judged_s": 0.0}
-    judgement = drill.judged()
     answer = {
         "measured": True,
         "rto_judged_s": judgement.rto_judged_s,
@@ -60,12 +62,11 @@ def recovery_time(configuration: Configuration = None, secrets: Secrets = None) 
 def data_loss(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """Which acknowledged data is gone: `rpo_judged_s` in seconds, `lost` in records, and the other counts.
 
-    Before the method begins it answers 0 with `measured: false`. Fails if loss could not be decided.
+    Before the method has ended it answers 0 with `measured: false`. Fails if loss could not be decided.
     """
-    drill = current()
-    if drill is None or not drill.method_begun:
+    judgement = _judgement("data_loss")
+    if judgement is None:
         return {"measured": False, "rpo_judged_s": 0.0, "lost": 0}
-    judgement = drill.judged()
     figures = judgement.as_dict()
     limits = judgement.limits
     if figures["rpo_actual_s"] is None or figures["lost"] is None:
@@ -79,11 +80,15 @@ def data_loss(configuration: Configuration = None, secrets: Secrets = None) -> d
     return {"measured": True, "rpo_judged_s": figures["rpo_actual_s"], **counts}
 
 
-def _drill() -> ObservedDrill:
-    drill = current()
-    if drill is None:
-        raise ActivityFailed("this probe needs the observe control: add it to the experiment's controls.")
-    return drill
+def _judgement(what: str) -> Judgement | None:
+    """The judgement once the load has ended; None until the method has."""
+    with failing():
+        drill = required(what)
+        if drill.over:
+            return drill.judged()
+    if drill.method_over:
+        raise ActivityFailed(f"{what} is not known: the load has not ended, so nothing was judged.")
+    return None
 
 
 def _refuse_hopeful(what: str, finding: Finding, passes: bool) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PLAIN_EVERY_S = 10.0
 REFRESH_S = 1.0
+PHASE_WIDTH = 36
 
 
 class Progress:
@@ -46,41 +47,48 @@ class Progress:
         phase, since_s = "", PLAIN_EVERY_S
         while not self._over.wait(REFRESH_S):
             since_s += REFRESH_S
-            if self._drill.observed and (self._drill.phase != phase or since_s >= PLAIN_EVERY_S):
+            if self._shows() and (self._drill.phase != phase or since_s >= PLAIN_EVERY_S):
                 phase, since_s = self._drill.phase, 0.0
-                logger.info(line_of(self._drill))
+                logger.info(f"[drill] {line_of(self._drill)}")
 
     def _run_live(self) -> None:
         from rich.console import Console
         from rich.live import Live
+        from rich.text import Text
 
         console = Console(stderr=True)
         with Live(console=console, transient=True, redirect_stdout=False, refresh_per_second=4) as live:
             moved = _move_log_to(sys.stderr)
             try:
                 while not self._over.wait(REFRESH_S / 2):
-                    live.update(line_of(self._drill))
+                    line = line_of(self._drill) if self._shows() else ""
+                    live.update(Text(line, style="bold", no_wrap=True, overflow="ellipsis"))
             finally:
                 for handler, stream in moved:
                     handler.setStream(stream)
 
+    def _shows(self) -> bool:
+        """Whether there is something to tell: the observer runs, and the load has not ended."""
+        return self._drill.observed and not self._drill.over
+
 
 def line_of(drill: "ObservedDrill") -> str:
-    """One line: phase, throughput, freshness, time since the fault."""
-    parts = [f"[drill] {drill.phase}"]
-    try:
-        figures: dict[str, Any] = drill.figures()
-        parts.append(f"{figures['per_s']:.0f} acks/s")
-        if figures["bad_per_s"] > 0:
-            parts.append(f"{figures['bad_per_s']:.0f} bad/s")
-        if (figures.get("silent_s") or 0) >= 1:
-            parts.append(f"a stream is silent for {figures['silent_s']:.0f} s")
-        if figures.get("age_s") is not None:
-            parts.append(f"data {figures['age_s']:.1f} s old")
-    except (DrillError, KeyError):
-        parts.append("no figures")
+    """One line: phase, time since the fault, throughput, freshness."""
+    phase = drill.phase
+    parts = [phase if len(phase) <= PHASE_WIDTH else f"{phase[: PHASE_WIDTH - 1]}…"]
     if drill.since_fault_s is not None:
         parts.append(f"{drill.since_fault_s:.0f} s since the fault")
+    try:
+        figures: dict[str, Any] = drill.figures()
+    except DrillError:
+        return " | ".join([*parts, "no figures"])
+    parts.append(f"{figures['per_s']:.0f} acks/s")
+    if figures["bad_per_s"] > 0:
+        parts.append(f"{figures['bad_per_s']:.0f} bad/s")
+    if figures["silent_s"] >= 1:
+        parts.append(f"a stream silent for {figures['silent_s']:.0f} s")
+    if figures["age_s"] is not None:
+        parts.append(f"data {figures['age_s']:.1f} s old")
     return " | ".join(parts)
 
 
