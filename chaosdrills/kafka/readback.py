@@ -1,8 +1,8 @@
 """The read-back: what is really in the topic after the drill, read through fresh connections from the first offset on.
 
-Each partition is read from the start of its log to the end that its leader has then, and on until that end stands
-still: a leader that was just elected may not know yet how much of its log is committed, and then answers with less. A
-log whose start has moved past what the drill wrote cannot tell loss from removal, and is an error.
+Each partition is read from the start of its log to a barrier (`chaosdrills.kafka.barrier`) that was put behind all
+that the drill wrote: before it everything that is there can be seen. A log whose start has moved past what the drill
+wrote cannot tell loss from removal, and is an error.
 """
 
 import time
@@ -13,6 +13,7 @@ from chaosdrills.core.history import NO_SEQ
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.kafka.arguments import Arguments
+from chaosdrills.kafka.barrier import KEY, Barrier
 from chaosdrills.kafka.client import (
     Admin,
     Consumer,
@@ -29,7 +30,6 @@ from chaosdrills.observe.workload import Progress, Survivors
 
 BATCH = 10_000
 POLL_S = 0.5
-STANDS_S = 0.5  # an end that was asked for twice, so far apart, and is the same, stands
 SETTINGS = {
     "auto.offset.reset": "error",
     "enable.partition.eof": True,
@@ -60,54 +60,46 @@ class ReadBack:
         deadline = time.monotonic() + timeout_s
         progress("reading back: waiting for a leader of every partition")
         await_leaders(Admin(self._arguments.connection), self._arguments.topic, deadline)
-        begun_ns, begun = boottime_ns(), time.monotonic()
+        progress("reading back: putting a barrier behind the last message of every partition")
+        begun_ns = boottime_ns()
+        ends = Barrier(self._arguments).raise_in(self._firsts, deadline)
         consumer = new_consumer(self._arguments.connection, self._trouble, SETTINGS)
         try:
-            ends = {partition: self._log_of(consumer, partition, deadline) for partition in self._firsts}
-            for partition, (start, end) in ends.items():
+            starts = {partition: self._start_of(consumer, partition, deadline) for partition in sorted(ends)}
+            for partition, start in starts.items():
                 reading = _Reading(consumer, TopicPartition(self._arguments.topic, partition, start))
-                seqs = self._read(reading, partition, end, begun, deadline, progress)
-                yield Survivors(partition, begun_ns, seqs)
+                yield Survivors(
+                    partition, begun_ns, self._read(reading, partition, ends[partition], deadline, progress)
+                )
         finally:
             consumer.close()
 
-    def _read(
-        self, reading: "_Reading", partition: int, end: int, begun: float, deadline: float, progress: Progress
-    ) -> "array[int]":
-        """All of a partition, until its end stands still."""
+    def _read(self, reading: "_Reading", partition: int, end: int, deadline: float, progress: Progress) -> "array[int]":
+        """All of a partition before the offset `end`."""
         seqs, opener = array("q"), Opener(self._drill_id, partition)
-        asked = begun
-        while True:
-            while reading.position < end:
-                self._require_time(
-                    deadline, f"partition {partition} was read to offset {reading.position:,} of {end:,}"
-                )
-                progress(f"reading back: partition {partition}, offset {reading.position:,} of {end:,}")
-                self._open_all(reading.next_batch(end), opener, seqs)
-            if time.monotonic() - asked < STANDS_S:
-                time.sleep(STANDS_S - (time.monotonic() - asked))
-            asked = time.monotonic()
-            _, again = self._log_of(reading.consumer, partition, deadline)
-            if again == end:
-                return seqs
-            end = again
+        while reading.position < end:
+            self._require_time(deadline, f"partition {partition} was read to offset {reading.position:,} of {end:,}")
+            progress(f"reading back: partition {partition}, offset {reading.position:,} of {end:,}")
+            self._open_all(reading.next_batch(end), opener, seqs)
+        self._start_of(reading.consumer, partition, deadline)
+        return seqs
 
     def _open_all(self, messages: list[Message], opener: Opener, seqs: "array[int]") -> None:
         for message in messages:
             seq = opener.open(message.value())
             if seq is Alien.FOREIGN:
-                self.foreign += 1
+                self.foreign += message.key() != KEY
             elif seq is Alien.DAMAGED:
                 self.damaged += 1
                 seqs.append(NO_SEQ)
             else:
                 seqs.append(seq)
 
-    def _log_of(self, consumer: Consumer, partition: int, deadline: float) -> tuple[int, int]:
-        """Where the log of a partition starts and ends now; it must start where the drill began, or before."""
-        start, end = log_of(consumer, self._arguments.topic, partition, deadline)
+    def _start_of(self, consumer: Consumer, partition: int, deadline: float) -> int:
+        """Where the log of a partition starts now; it must be where the drill began, or before."""
+        start, _ = log_of(consumer, self._arguments.topic, partition, deadline)
         self._require_whole(partition, start)
-        return start, end
+        return start
 
     def _require_whole(self, partition: int, start: int) -> None:
         first = self._firsts[partition]
