@@ -47,7 +47,9 @@ def show(file: Path, as_json: bool) -> None:
     """
     from chaosdrills.observe.reading import describe, open_history
 
-    facts = describe(open_history(file))
+    history = open_history(file)
+    path = file / "record" if file.is_dir() else file
+    facts = describe(history, path.stat().st_size)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
