@@ -123,10 +123,11 @@ class ObservedDrill:
     def wait_baseline(self, say: Callable[[str], None]) -> None:
         """Wait until there is a clean baseline. Raises `UnavailableError` if the service gives none in time."""
         want_s = max(self.plan.parameters.baseline_s, self.plan.parameters.stable_s)
+        if self.figures()["clean_s"] >= want_s:
+            return
+        say(f"waiting for {want_s:g} s of clean service before anything is injected")
         deadline = time.monotonic() + self.plan.baseline_timeout_s
         with self.during("baseline"):
-            if self.figures()["clean_s"] < want_s:
-                say(f"waiting for {want_s:g} s of clean service before anything is injected")
             while (clean_s := self.figures()["clean_s"]) < want_s:
                 if time.monotonic() >= deadline:
                     raise UnavailableError(
@@ -261,6 +262,7 @@ class ObservedDrill:
 
     def leave(self, phase: str, ended: bool) -> None:
         """An activity is over; `ended` unless it was interrupted. One in the background may leave others under way."""
+        self.pending_faults.discard(phase)
         begin_ns = self._entered.pop(phase, None)
         if begin_ns is not None:
             self._phases.append((phase, begin_ns, boottime_ns()))

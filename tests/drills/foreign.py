@@ -1,0 +1,33 @@
+"""Actions and probes of somebody who knows nothing of drills."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+
+def nothing() -> str:
+    """Do nothing, and say so."""
+    return "done"
+
+
+def fail() -> None:
+    """Fail."""
+    raise RuntimeError("the cloud says no")
+
+
+def pause(pid: int, seconds: float) -> None:
+    """Stop a process for some seconds."""
+    os.kill(int(pid), signal.SIGSTOP)
+    try:
+        threading.Event().wait(float(seconds))
+    finally:
+        os.kill(int(pid), signal.SIGCONT)
+
+
+def wait_for_file(path: str) -> None:
+    """Wait until a file is there."""
+    deadline = time.monotonic() + 60
+    while not Path(path).exists() and time.monotonic() < deadline:
+        threading.Event().wait(0.05)
