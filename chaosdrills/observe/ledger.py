@@ -9,6 +9,7 @@ import queue
 import threading
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,22 +26,31 @@ TURN_ROWS = 4096  # a page is handed over when it has this many operations, howe
 
 MOST_PAGES = 200  # handed over and not copied: more than 10 s of a disk that hangs, then noting has to wait
 
-_Sheet = tuple["array[int]", "array[int]", "array[int]"]
+
+@dataclass
+class Sheet:
+    """What was noted on a page: tables int64[n, 5] of writes and of reads, and intended times int64[n]."""
+
+    writes: Ints
+    reads: Ints
+    attempts: Ints
 
 
 class LedgerPage:
     """The page of one thread. Noting extends a list; nothing is checked until it is copied."""
 
-    def __init__(self, hand_over: Callable[[_Sheet], None]) -> None:
-        self.written: list[int] = []
+    def __init__(self, hand_over: Callable[[Sheet], None]) -> None:
         self._hand_over = hand_over
-        self._reads: list[int] = []
-        self._attempts: list[int] = []
-        self._begun_ns = boottime_ns()
+        self._begin()
 
     def write(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a write whose outcome is final."""
-        self.written += (stream, seq, invoked_ns, completed_ns, outcome)
+        self._writes += (stream, seq, invoked_ns, completed_ns, outcome)
+
+    def write_all(self, table: Ints) -> None:
+        """Note writes, int64[n, 5]: each row what `write` takes. The table is not to be changed any more."""
+        self._tables.append(table)
+        self._rows += len(table)
 
     def read(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a read."""
@@ -48,20 +58,26 @@ class LedgerPage:
 
     def attempt(self, intended_ns: Sequence[int]) -> None:
         """Note that operations were due; their outcomes follow."""
-        self._attempts += intended_ns
+        self._attempts.extend(intended_ns)
 
     def turn(self) -> None:
         """Hand over what was noted, if it is old or much."""
-        if boottime_ns() - self._begun_ns >= TURN_NS or len(self.written) >= 5 * TURN_ROWS:
+        if boottime_ns() - self._begun_ns >= TURN_NS or self._rows >= TURN_ROWS or len(self._writes) >= 5 * TURN_ROWS:
             self.close()
 
     def close(self) -> None:
         """Hand over what was noted, now; noting may go on."""
-        lists = self.written, self._reads, self._attempts
-        if any(lists):
-            self._hand_over((array("q", self.written), array("q", self._reads), array("q", self._attempts)))
-        for noted in lists:
-            noted.clear()
+        if self._tables or self._writes or self._reads or self._attempts:
+            writes = np.concatenate([*self._tables, _table(self._writes)])
+            self._hand_over(Sheet(writes, _table(self._reads), np.array(self._attempts, np.int64)))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._tables: list[Ints] = []
+        self._rows = 0
+        self._writes: list[int] = []
+        self._reads: list[int] = []
+        self._attempts = array("q")
         self._begun_ns = boottime_ns()
 
 
@@ -72,7 +88,7 @@ class Ledger:
         self._record = record
         self._indices = [record.stream(name) for name in streams]
         self._figures = Figures(len(streams), slow_ns, gap_ns)
-        self._handed_over: queue.SimpleQueue[_Sheet] = queue.SimpleQueue()
+        self._handed_over: queue.SimpleQueue[Sheet] = queue.SimpleQueue()
         self._scribe = threading.Lock()
         self._ended = False
 
@@ -134,23 +150,25 @@ class Ledger:
         with self._scribe:
             return self._figures.at(boottime_ns(), window_s, oldest_in_flight_ns)
 
-    def _take(self, sheet: _Sheet) -> None:
+    def _take(self, sheet: Sheet) -> None:
         self._handed_over.put(sheet)
         if self._handed_over.qsize() > MOST_PAGES:
             self.write_up()
 
     def _copy(self) -> None:
+        sheets = []
         while not self._handed_over.empty():
-            writes, reads, attempts = self._handed_over.get()
-            self._figures.attempts(_column(attempts))
-            for kind, rows, count in (
-                (Kind.WRITE, writes, self._figures.writes),
-                (Kind.READ, reads, self._figures.reads),
-            ):
-                table = _column(rows).reshape(-1, 5)
-                self._record.many(kind, table)
-                count(table)
+            sheets.append(self._handed_over.get())
+        if not sheets:
+            return
+        writes = np.concatenate([sheet.writes for sheet in sheets])
+        reads = np.concatenate([sheet.reads for sheet in sheets])
+        self._record.many(Kind.WRITE, writes)
+        self._record.many(Kind.READ, reads)
+        self._figures.attempts(np.concatenate([sheet.attempts for sheet in sheets]))
+        self._figures.writes(writes)
+        self._figures.reads(reads)
 
 
-def _column(numbers: "array[int]") -> Ints:
-    return np.frombuffer(numbers, np.int64)
+def _table(numbers: list[int]) -> Ints:
+    return np.array(numbers, np.int64).reshape(-1, 5)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chaosdrills.core.history import StreamKind
+from chaosdrills.core.history import Ints, StreamKind
 from chaosdrills.errors import UsageError
 
 Progress = Callable[[str], None]
@@ -44,16 +44,13 @@ class Survivors:
 
 
 class Page(Protocol):
-    """Where one thread notes what happened. Instants are absolute nanoseconds of CLOCK_BOOTTIME.
-
-    `written` is the list that `write` extends by its five numbers; what is called a hundred thousand times a second may
-    extend it itself. It stays the same list.
-    """
-
-    written: list[int]
+    """Where one thread notes what happened. Instants are absolute nanoseconds of CLOCK_BOOTTIME."""
 
     def write(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a write whose outcome is final. `completed_ns` is `NO_TIME` where it was never heard of again."""
+
+    def write_all(self, table: Ints) -> None:
+        """Note writes, int64[n, 5]: each row what `write` takes. The table is not to be changed any more."""
 
     def read(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a read; `seq` is the newest one seen, `NO_SEQ` where there was none."""

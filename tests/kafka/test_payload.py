@@ -5,7 +5,7 @@ import zlib
 import pytest
 
 from chaosdrills.errors import UsageError
-from chaosdrills.kafka.payload import Alien, Opener, Sealer, head, seq_reader, smallest_bytes
+from chaosdrills.kafka.payload import Alien, Opener, Sealer, head, smallest_bytes, where_and_which
 
 DRILL = "drill-1"
 
@@ -22,7 +22,21 @@ def test_the_bytes_are_those_of_the_specification() -> None:
 def test_what_was_sealed_is_opened(size: int, seq: int) -> None:
     sealed = Sealer(DRILL, 3, size).seal(seq)
     opener = Opener(DRILL, 3)
-    assert (len(sealed), opener.open(sealed), opener.open(sealed), seq_reader(size)(sealed)) == (size, seq, seq, (seq,))
+    assert (len(sealed), opener.open(sealed), opener.open(sealed)) == (size, seq, seq)
+
+
+@pytest.mark.parametrize("size", [smallest_bytes(DRILL), 33, 100])
+def test_many_are_taken_apart_together(size: int) -> None:
+    numbers = [(5, 0), (1, 258), (0, 2**40), (5, 2**63 - 1)]
+    payloads = [Sealer(DRILL, partition, size).seal(seq) for partition, seq in numbers]
+    partitions, seqs = where_and_which(payloads, size)
+    assert list(zip(partitions.tolist(), seqs.tolist(), strict=True)) == numbers
+    assert [len(column) for column in where_and_which([], size)] == [0, 0]
+
+
+def test_several_are_sealed_as_one_by_one() -> None:
+    sealer = Sealer(DRILL, 2, 50)
+    assert sealer.seal_all(range(250, 260)) == [sealer.seal(seq) for seq in range(250, 260)]
 
 
 @pytest.mark.parametrize("warm", [False, True])

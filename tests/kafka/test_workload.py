@@ -91,7 +91,7 @@ def test_a_healthy_run(kafka_lab: Cluster, start_drill: StartDrill) -> None:
 def test_a_killed_leader_costs_time_and_nothing_else(kafka_lab: Cluster, start_drill: StartDrill) -> None:
     drill = start_drill()
     wait_whole(Connection(kafka_lab.endpoint), [1, 2, 3], 60)
-    assert wait_until(lambda: drill.session.snapshot()["clean_s"] > 5, 60), "no clean baseline"
+    assert wait_until(lambda: drill.session.snapshot()["clean_s"] > 8, 90), "no clean baseline"
     victim = leader_of(kafka_lab, drill.topic, 0)
     node = load("kafka").node(victim)  # type: ignore[union-attr]
     assert node.process is not None
@@ -113,9 +113,9 @@ def test_a_killed_leader_costs_time_and_nothing_else(kafka_lab: Cluster, start_d
     assert all(check["ok"] for check in result["checks"]), result["checks"]
     found = judge(drill.history, Limits(rto_s=60, rpo_s=900, max_lost=0), Parameters(watch_s=5)).as_dict()
     assert (found["lost"], found["duplicated"], found["unexpected"], found["unknown"]) == (0, 0, 0, 0)
-    assert found["rto_actual_s"] is not None, found
+    assert found["rto_actual_s"] is not None, list(found.items())
     assert 3 < found["rto_actual_s"] < 60
-    assert found["rto_verdict"] == "met", found
+    assert found["rto_verdict"] == "met", list(found.items())
 
 
 def test_planted_messages_are_found_for_what_they_are(kafka_lab: Cluster, start_drill: StartDrill) -> None:
