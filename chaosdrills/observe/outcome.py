@@ -54,7 +54,7 @@ def conclude(drill: ObservedDrill, journal: dict[str, Any]) -> Outcome:
 
 
 def _write(drill: ObservedDrill, summary: dict[str, Any], judgement: Judgement | None, journal: dict[str, Any]) -> str:
-    """Write all files; the summary before the report, which reads it, and again with what there is. See `Outcome`."""
+    """Write all files, the summary first and again with what there is; returns where the report is."""
     write_json(drill.folder / "summary.json", summary)
     report = _write_report(drill, summary, judgement)
     summary["evidence"] = [name for name in EVIDENCE if name == "journal.json" or (drill.folder / name).exists()]
@@ -73,14 +73,23 @@ def last_lines(summary: dict[str, Any], report: str) -> list[str]:
     allowed = "" if rto is None else f" ({rto['limit']:g} s allowed)"
     lost = "not known" if loss.get("lost") is None else f"{loss['lost']:,}"
     of = f" of {loss['acknowledged']:,} acknowledged records" if loss else ""
+    of = f",{of}" if of and lost == "not known" else of
     lines = [
         f"Verdict: {summary['verdict']}",
         f"RTO: {recovery}{allowed}",
         f"Lost: {lost}{of}",
-        f"Why: {'; '.join(summary['why'])}",
+        f"Why: {_why(summary)}",
         f"Report: {report}",
     ]
     return [" ".join(line.split()) for line in lines]
+
+
+def _why(summary: dict[str, Any]) -> str:
+    """All reasons of a judgement; of what keeps it from one only the first, which is the cause of the others."""
+    reasons: list[str] = summary["why"]
+    if summary["verdict"] != "unknown" or len(reasons) == 1:
+        return "; ".join(reasons)
+    return f"{reasons[0].removeprefix('drill: ')} (and {len(reasons) - 1} more in the report)"
 
 
 def _about(drill: ObservedDrill, checks: list[Check]) -> Drill:
@@ -110,17 +119,20 @@ def _activity_checks(journal: dict[str, Any]) -> list[Check]:
         probe = before["probes"][-1] if before["probes"] else {"activity": {"name": "the hypothesis"}}
         return [Check("steady state", False, f"{_failed(probe)} did not hold before the method: nothing was injected")]
     runs = [*journal.get("run", []), *journal.get("rollbacks", [])]
-    failed = [_failed(run) for run in runs if run.get("status") != "succeeded"]
-    detail = f"failed: {'; '.join(failed)}" if failed else f"all {len(runs)} succeeded"
-    return [Check("activities", not failed, detail)]
+    failed = [run for run in runs if run.get("status") != "succeeded"]
+    if not failed:
+        return [Check("activities", True, f"all {len(runs)} succeeded")]
+    first, *others = failed
+    names = "".join(f", {run['activity']['name']!r}" for run in others)
+    return [Check("activities", False, f"failed: {_failed(first)}{names}")]
 
 
 def _failed(run: dict[str, Any]) -> str:
-    """A failed activity's name, and why it failed: the last line of its exception, without the exception's name."""
+    """A failed activity's name, and why it failed: the last line of its exception, without its kind and its hint."""
     name = repr(run["activity"]["name"])
     lines = "".join(run.get("exception") or []).strip().splitlines()
-    why = lines[-1].removeprefix("chaoslib.exceptions.ActivityFailed: ") if lines else ""
-    why = why.removeprefix("chaoslib.exceptions.ActivityFailed: ").rstrip(".")
+    why = lines[-1].replace("chaoslib.exceptions.ActivityFailed: ", "") if lines else ""
+    why = why.partition(" Try: ")[0].rstrip(".")
     return f"{name} ({why})" if why else name
 
 
@@ -139,6 +151,8 @@ def _write_report(drill: ObservedDrill, summary: dict[str, Any], judgement: Judg
         write_report(drill.folder, summary, judgement.as_dict(), judgement.history)
     except DrillError as error:
         return f"none was written: {error}"
+    except OSError as error:
+        return f"none was written: {error.strerror}; see {shown(drill.folder)}"
     return shown(drill.folder / "report.html")
 
 

@@ -1,7 +1,6 @@
 """Runs of `chaos`, each in a folder and a process group of its own, as on a terminal; and what they leave behind."""
 
 import contextlib
-import copy
 import json
 import os
 import resource
@@ -15,7 +14,7 @@ from typing import Any
 
 from chaosdrills.cli.experiments import shipped
 from chaosdrills.core.history import History
-from chaosdrills.host.processes import Identity, identify, wait_until
+from chaosdrills.host.processes import identify, wait_until
 from chaosdrills.observe.reading import read_record
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -30,9 +29,9 @@ WAIT = "wait until the service has recovered by itself"
 Experiment = dict[str, Any]
 
 
-def experiment(endpoint_of: str = "kafka-broker-loss.json", **workload_arguments: Any) -> Experiment:
+def experiment(**workload_arguments: Any) -> Experiment:
     """The shipped broker loss with short waits; `workload_arguments` go over its own."""
-    made: Experiment = json.loads(shipped()[endpoint_of])
+    made: Experiment = json.loads(shipped()["kafka-broker-loss.json"])
     arguments = control(made)
     arguments["parameters"] = dict(SHORT)
     arguments["workload_arguments"] |= workload_arguments
@@ -68,7 +67,7 @@ def with_foreign_fault(func: str = "nothing", *later: dict[str, Any], **more: An
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs happen: the lab's endpoint and state, and a folder for each run below `folder`."""
+    """Where runs happen: the lab's endpoint (empty: each has a lab of its own) and state, and a folder for each run."""
 
     folder: Path
     endpoint: str
@@ -117,7 +116,6 @@ class Run:
                 argv, cwd=folder, env=environment(place, folder, env or {}), stdin=subprocess.DEVNULL,
                 stdout=output, stderr=log, start_new_session=True, preexec_fn=_limiter(file_bytes),
             )  # fmt: skip
-        self.identity = identify(self.process.pid)
 
     @property
     def status(self) -> int | None:
@@ -187,10 +185,9 @@ class Run:
         self.process.kill()
         self.process.wait(10)
 
-    def observer(self) -> int:
-        """The pid of its observer."""
-        (pid,) = [pid for pid in self.living() if "chaosdrills.observe.process" in _text(pid, "cmdline")]
-        return pid
+    def observers(self) -> list[int]:
+        """The pid of its observer, while there is one."""
+        return [pid for pid in self.living() if "chaosdrills.observe.process" in _text(pid, "cmdline")]
 
     def end(self, timeout_s: float = 150) -> int:
         """Wait for its end; its exit status."""
@@ -226,20 +223,10 @@ def environment(place: Place, folder: Path, more: dict[str, str]) -> dict[str, s
         "PYTHONPATH": str(REPOSITORY),
         "XDG_STATE_HOME": str(place.state),
         "XDG_CACHE_HOME": CACHE,
-        "KAFKA_BOOTSTRAP_SERVERS": place.endpoint,
+        **({"KAFKA_BOOTSTRAP_SERVERS": place.endpoint} if place.endpoint else {}),
         MARKER: str(folder),
         **more,
     }
-
-
-def alone(described: Experiment) -> Experiment:
-    """A copy that may be changed."""
-    return copy.deepcopy(described)
-
-
-def identities(pids: Iterable[int]) -> list[Identity]:
-    found = [identify(pid) for pid in pids]
-    return [identity for identity in found if identity is not None]
 
 
 def _limiter(file_bytes: int | None) -> Callable[[], None] | None:

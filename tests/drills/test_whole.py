@@ -95,13 +95,3 @@ def test_a_report_of_nothing_is_a_usage_error(met: Run, tmp_path: Path) -> None:
     assert done.returncode == USAGE
     assert done.stderr.startswith("Error: cannot read ")
     assert "Try: name the folder of a run." in done.stderr
-
-
-def test_a_whole_drill_passes_also_while_its_hypothesis_is_checked_all_along(place: Place) -> None:
-    """Strategy `continuously`: the hypothesis during the method must not end the load."""
-    described = experiment()
-    described["steady-state-hypothesis"]["probes"] = described["steady-state-hypothesis"]["probes"][2:]
-    run = place.run(described, "run", "--hypothesis-strategy", "continuously")
-    assert run.status == 0, run.log
-    assert run.line("Verdict") == "met"
-    assert len(run.journal["steady_states"]["during"]) >= 3
