@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from chaosdrills.errors import INTERNAL, INTERRUPTED, USAGE, DrillError
+from chaosdrills.errors import INTERNAL, INTERRUPTED, UNAVAILABLE, USAGE, DrillError
 
 STATUS_OF_VERDICT = {"met": 0, "missed": 1, "unknown": 2}
 
@@ -48,11 +48,16 @@ def guarded() -> Iterator[None]:
         _show(error)
         raise click.exceptions.Exit(error.exit_status) from error
     except BrokenPipeError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise click.exceptions.Exit(0) from error
+        forget_output()
+        raise click.exceptions.Exit(UNAVAILABLE) from error
     except Exception as error:
         _show(_unexpected(error))
         raise click.exceptions.Exit(INTERNAL) from error
+
+
+def forget_output() -> None:
+    """Nobody reads our standard output any more: let what is still to be written go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unexpected(error: Exception) -> DrillError:

@@ -1,12 +1,13 @@
 """`judge`: a record or a history in, a verdict and its figures out."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from chaosdrills.cli.guard import STATUS_OF_VERDICT
+from chaosdrills.cli.guard import STATUS_OF_VERDICT, forget_output
 from chaosdrills.cli.judging import judging_options, limits_from, parameters_from
 
 
@@ -32,13 +33,20 @@ def judge(ctx: click.Context, /, file: Path, as_json: bool, **options: Any) -> N
         click.echo(f"Warning: {warning}", err=True)
     judgement = judge_history(history, limits_from(options, history), parameters)
     result = judgement.as_dict()
+    try:
+        _print(result, judgement.overall.why, as_json)
+    except BrokenPipeError:
+        forget_output()
+    ctx.exit(STATUS_OF_VERDICT[result["verdict"]])
+
+
+def _print(result: dict[str, Any], reasons: Iterable[str], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
         _print_plainly(result)
-    for reason in judgement.overall.why:
+    for reason in reasons:
         click.echo(f"{result['verdict']}: {reason}.", err=as_json)
-    ctx.exit(STATUS_OF_VERDICT[result["verdict"]])
 
 
 def _print_plainly(result: dict[str, Any]) -> None:

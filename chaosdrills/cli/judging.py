@@ -54,8 +54,8 @@ def parameters_from(options: dict[str, Any]) -> Parameters:
 
 
 def limits_from(options: dict[str, Any], history: History) -> Limits:
-    """The objectives that were given; an RTO or RPO not given is that of the record's service."""
-    rto_s, rpo_s = options["rto_s"], options["rpo_s"]
+    """The objectives that were given; without both an RTO and an RPO, what is missing is the service's own."""
+    rto_s, rpo_s, max_lost = options["rto_s"], options["rpo_s"], options["max_lost"]
     if rto_s is None or rpo_s is None:
         from chaosdrills.host.settings import load_objectives
 
@@ -66,4 +66,5 @@ def limits_from(options: dict[str, Any], history: History) -> Limits:
             )
         rto_s = objective.rto_s if rto_s is None else rto_s
         rpo_s = objective.rpo_s if rpo_s is None else rpo_s
-    return Limits(rto_s, rpo_s, options["max_lost"], fresh=options["fresh_s"] is not None)
+        max_lost = objective.max_lost if max_lost is None else max_lost
+    return Limits(rto_s, rpo_s, max_lost, fresh=options["fresh_s"] is not None)

@@ -93,9 +93,9 @@ def heal_brokers(configuration: Configuration = None, secrets: Secrets = None) -
 def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """Wait until every broker is back, every replica in sync, and every partition led by its preferred replica.
 
-    `timeout_s` seconds. Elects preferred leaders itself. Expects all brokers of the lab, and elsewhere all that hold a
-    replica. Returns `{"brokers": 3, "under_replicated": 0, "preferred": true, "waited_s": 4.2}`; fails with what is
-    still missing.
+    `timeout_s` seconds. Elects preferred leaders itself: on the lab all of them, elsewhere those of the drill's topic,
+    and leaves other topics alone. Expects all brokers of the lab, and elsewhere all that hold a replica. Returns
+    `{"brokers": 3, "under_replicated": 0, "preferred": true, "waited_s": 4.2}`; fails with what is still missing.
     """
     with failing():
         from chaosdrills.kafka import health
@@ -103,7 +103,8 @@ def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, se
 
         connection = connection_of(configuration, secrets)
         begun = time.monotonic()
-        found = health.wait_whole(connection, health.expected_of(connection.bootstrap_servers), float(timeout_s))
+        expected = health.expected_of(connection.bootstrap_servers)
+        found = health.wait_whole(connection, expected, float(timeout_s), drill_topic(configuration))
         return {
             "brokers": found.brokers,
             "under_replicated": found.under_replicated,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.errors import UsageError
-from chaosdrills.kafka.client import Admin, Connection, ElectionType
+from chaosdrills.kafka.client import Admin, Connection, ElectionType, TopicPartition
 from chaosdrills.kafka.properties import load_properties
 
 ELECTION_TIMEOUT_S = 10.0
@@ -13,14 +13,21 @@ ELECTION_TIMEOUT_S = 10.0
 class ClusterAdmin(Admin):
     """`Admin` that can also elect leaders."""
 
-    def elect_preferred_leaders(self) -> None:
+    def elect_preferred_leaders(self, topic: str | None, timeout_s: float) -> None:
         """Make the first replica of every partition its leader where it can be; says nothing about which could.
 
-        Raises `UsageError` if this user may not, `UnavailableError` if the controller does not answer.
+        `topic`: only of that topic (none if it is empty or not there); None: of the whole cluster. Raises `UsageError`
+        if this user may not, `UnavailableError` if the controller does not answer.
         """
+        partitions = None
+        if topic is not None:
+            found = self.view(timeout_s).topics.get(topic, ())
+            partitions = [TopicPartition(topic, partition.id) for partition in found]
+            if not partitions:
+                return
         # No timeout argument: confluent-kafka 2.16 answers any of them with a SystemError.
         with self._explained("the preferred leaders cannot be elected", ELECTION_TIMEOUT_S):
-            self._client.elect_leaders(ElectionType.PREFERRED).result(timeout=ELECTION_TIMEOUT_S)
+            self._client.elect_leaders(ElectionType.PREFERRED, partitions).result(timeout=ELECTION_TIMEOUT_S)
 
 
 def connection_of(configuration: Mapping[str, Any] | None, secrets: Mapping[str, Any] | None) -> Connection:

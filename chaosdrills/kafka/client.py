@@ -61,6 +61,24 @@ WATCHFUL_PRODUCER: Final[Mapping[str, Any]] = {
 }
 CLIENTS = {"watchful": WATCHFUL, "plain": {}}
 
+# Properties that would make the drill measure something else than it says: refused from the user's own.
+_NO_CALLBACKS = "remove it: the drill needs its own."
+RESERVED: Final[Mapping[str, str]] = {
+    "bootstrap.servers": "give the address as kafka_bootstrap_servers, which faults and the lab look at too.",
+    "metadata.broker.list": "give the address as kafka_bootstrap_servers, which faults and the lab look at too.",
+    "acks": "give it as the workload's argument acks.",
+    "request.required.acks": "give it as the workload's argument acks.",
+    "enable.idempotence": "give it as the workload's argument enable_idempotence.",
+    "delivery.report.only.error": "remove it: without reports nothing is known to be acknowledged.",
+    "transactional.id": "remove it: the drill writes without transactions.",
+    "group.id": "remove it: the drill reads in no group.",
+    "auto.offset.reset": "remove it: a read-back must not skip what is missing.",
+    "enable.partition.eof": "remove it: the drill needs its own.",
+    "isolation.level": "remove it: the drill needs its own.",
+    "enable.auto.commit": "remove it: the drill commits nothing.",
+    **dict.fromkeys(("on_delivery", "error_cb", "stats_cb", "throttle_cb", "logger", "partitioner"), _NO_CALLBACKS),
+}
+
 LOG_AGAIN_S = 10.0
 MOST_LOGGED = 1000
 
@@ -90,6 +108,9 @@ class Connection:
             raise UsageError("there are no bootstrap servers.", "give bootstrap_servers as 'host:port,host:port'.")
         if self.client not in CLIENTS:
             raise UsageError(f"there is no client {self.client!r}.", f"use one of {', '.join(CLIENTS)}.")
+        for name in self.properties:
+            if name in RESERVED:
+                raise UsageError(f"the Kafka properties set {name}, which is the drill's own.", RESERVED[name])
 
     def settings(self, *more: Mapping[str, Any]) -> dict[str, Any]:
         """All properties of one client: the address, those of `client`, `more`, and the user's own last."""

@@ -73,8 +73,8 @@ def expected_of(bootstrap_servers: str) -> frozenset[int]:
     return frozenset(node.id for node in reachable_lab("kafka", bootstrap_servers).nodes)
 
 
-def look(connection: Connection, expected: Iterable[int] = ()) -> Health:
-    """The cluster's health as every one of its brokers sees it.
+def look(connection: Connection, expected: Iterable[int] = (), topic: str | None = None) -> Health:
+    """The cluster's health as every one of its brokers sees it; leaders that are not preferred count in `topic` only.
 
     Metadata of one broker is not enough: it lists a dead broker as registered and in sync until its session times out
     (9 s), so each registered broker must answer at its own address and see the same whole cluster. Raises `DrillError`
@@ -82,22 +82,28 @@ def look(connection: Connection, expected: Iterable[int] = ()) -> Health:
     """
     view = ClusterAdmin(connection).view(VIEW_TIMEOUT_S)
     health = assess(view, expected)
+    if topic is not None:
+        ours = assess(replace(view, topics={name: it for name, it in view.topics.items() if name == topic}))
+        health = replace(health, not_preferred=ours.not_preferred)
     if not health.replicated:
         return health
     return replace(health, silent=tuple(sorted(_silent(connection, view, expected))))
 
 
-def wait_whole(connection: Connection, expected: Iterable[int], timeout_s: float) -> Health:
+def wait_whole(connection: Connection, expected: Iterable[int], timeout_s: float, topic: str = "") -> Health:
     """Wait until the cluster is whole, electing preferred leaders once all replicas are in sync; its health then.
 
-    Raises `UnavailableError` with what is still missing after `timeout_s`, other `DrillError` if the brokers refuse us.
+    On a cluster that is not the lab (`expected` is empty) leaders are elected for `topic` alone, and those of other
+    topics are left as they are, preferred or not. Raises `UnavailableError` with what is still missing after
+    `timeout_s`, other `DrillError` if the brokers refuse us.
     """
     expected = tuple(expected)
     deadline = time.monotonic() + timeout_s
-    elect = _every(ELECT_AGAIN_S, lambda: ClusterAdmin(connection).elect_preferred_leaders())
+    ours = None if expected else topic
+    elect = _every(ELECT_AGAIN_S, lambda: ClusterAdmin(connection).elect_preferred_leaders(ours, VIEW_TIMEOUT_S))
     while True:
         try:
-            health = look(connection, expected)
+            health = look(connection, expected, ours)
             if health.whole:
                 return health
             lacks = health.lacks()

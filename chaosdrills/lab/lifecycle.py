@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from chaosdrills.errors import UnavailableError, UsageError
+from chaosdrills.faults import heal_log
 from chaosdrills.host import nodes
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import Identity, is_alive, this_process, wait_until
@@ -78,15 +79,12 @@ def _find(
 ) -> Cluster | None:
     """The lab that runs, if it can be used; what is left of one that cannot is ended."""
     cluster = nodes.load(service)
+    if cluster is not None:
+        _refuse_to_disturb(service, cluster, owner)
     if cluster is None or not _healthy(module, cluster):
         if supervision.end(service):
             progress(f"ended what was left of a {service} lab")
         return None
-    if cluster.owner is not None and cluster.owner != owner:
-        raise UnavailableError(
-            f"the {service} lab belongs to process {cluster.owner.pid} and ends with it.",
-            f"wait for its end, or run 'chaos drills lab down {service}'.",
-        )
     for name, value in wanted.items():
         if value is not None and cluster.options.get(name) != value:
             raise UsageError(
@@ -95,6 +93,22 @@ def _find(
             )
     progress(f"found the {service} lab that runs")
     return cluster
+
+
+def _refuse_to_disturb(service: str, cluster: Cluster, owner: Identity | None) -> None:
+    """Raise if somebody else's drill is under way on the lab: a node that it has lost is no reason to clean up."""
+    other = cluster.owner if cluster.owner != owner else None
+    if other is not None and is_alive(other):
+        raise UnavailableError(
+            f"the {service} lab belongs to process {other.pid} and ends with it.",
+            f"wait for its end, or run 'chaos drills lab down {service}'.",
+        )
+    held = [entry for entry in heal_log.outstanding(service)[0] if entry.held]
+    if held:
+        raise UnavailableError(
+            f"a drill is under way on the {service} lab: it has {held[0].target.label or held[0].fault} outstanding.",
+            f"wait for its end, or run 'chaos drills lab down {service}'.",
+        )
 
 
 def _healthy(module: Service, cluster: Cluster) -> bool:

@@ -1,5 +1,6 @@
 """One load from its first connection to its read-back: the thread that drives a workload by a schedule."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -157,7 +158,9 @@ class Load:
         ledger.mark("drained", boottime_ns())
         self._workload.end_reading()
         self._check_schedule()
-        if ending.readback_timeout_s is not None:
+        for name, ok, detail in self._workload.checks():
+            self._check(name, ok, detail)
+        if ending.readback_timeout_s is not None and not self._aborted.is_set():
             whole = self._read_back(ledger, ending.readback_timeout_s, ending.say)
             ledger.end()
             self._whole = whole
@@ -177,10 +180,11 @@ class Load:
         self.phase = "draining"
         say = _Saying(ending.say, self._aborted)
         deadline = time.monotonic() + ending.drain_s
-        while self._workload.in_flight and time.monotonic() < deadline and not self._aborted.is_set():
-            self._workload.poll(POLL_S)
-            page.turn()
-            say.now_and_then(f"draining: {self._workload.in_flight} operations in flight")
+        with contextlib.suppress(_Aborted):  # what is in flight is given up all the same, and recorded
+            while self._workload.in_flight and time.monotonic() < deadline and not self._aborted.is_set():
+                self._workload.poll(POLL_S)
+                page.turn()
+                say.now_and_then(f"draining: {self._workload.in_flight} operations in flight")
         left = self._workload.in_flight
         self._workload.abandon()
         self._oldest_in_flight_ns = None
