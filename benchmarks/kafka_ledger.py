@@ -35,7 +35,7 @@ from chaosdrills.lab.ports import free_pair
 from chaosdrills.observe.pacing import CHUNK
 from chaosdrills.observe.session import ObserverSession, ObserverSpec
 
-IN_FLIGHT = 100_000
+IN_FLIGHT = 20_000  # the default of ObserverSpec
 WARM_S = 3.0
 KINDS = ("ledger", "batch", "single")
 

@@ -111,6 +111,11 @@ class KafkaWorkload:
             found |= {"foreign": self._read_back.foreign, "damaged": self._read_back.damaged}
         return found
 
+    def checks(self) -> Sequence[tuple[str, bool, str]]:
+        """Whether one producer lasted for the whole load."""
+        remakes = self._sending.remakes
+        return [("one producer", False, f"re-made after a fatal error: {remakes[-1]}")] if remakes else []
+
     def close(self, done: bool) -> None:
         """Stop the reader; remove the topic of a whole drill if it was made here and is not to be kept."""
         self.end_reading()

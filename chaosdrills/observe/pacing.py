@@ -11,7 +11,7 @@ from typing import Protocol
 from chaosdrills.core.history import NS
 from chaosdrills.errors import UsageError
 
-CHUNK = 600  # operations taken at once, so that acknowledgements are served between chunks
+CHUNK = 1200  # operations taken at once, so that acknowledgements are served between chunks
 
 
 class Schedule(Protocol):

@@ -116,7 +116,10 @@ class Workload(Protocol):
         """
 
     def findings(self) -> Mapping[str, Any]:
-        """What else was seen, for the result: a flat JSON object (notes, counts of foreign messages)."""
+        """What else was seen, for the result: a flat JSON object (counts of foreign messages, names)."""
+
+    def checks(self) -> Sequence[tuple[str, bool, str]]:
+        """What went as it should and what did not, as (name, ok, detail): what a reader of the result must know."""
 
     def close(self, done: bool) -> None:
         """Disconnect; if the drill was `done`, remove what it made and need not keep. Bounded, idempotent."""

@@ -210,6 +210,7 @@ def test_a_fatal_producer_error_is_told_and_the_load_goes_on(kafka_lab: Cluster,
     drill.wait_acked(200)
     result = drill.finish()
     assert "gap-less guarantee" in result["findings"]["producer_remakes"][0]
+    assert [check["name"] for check in result["checks"] if not check["ok"]] == ["one producer"]
     history = drill.history
     for stream in range(6):
         seqs = history.writes.seq[history.writes.stream == stream]

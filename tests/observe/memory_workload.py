@@ -95,6 +95,9 @@ class MemoryWorkload:
     def findings(self) -> Mapping[str, Any]:
         return {"colour": "blue"}
 
+    def checks(self) -> Sequence[tuple[str, bool, str]]:
+        return [("kept its colour", True, "blue")]
+
     def close(self, done: bool) -> None:
         if "closed" in self._arguments:
             Path(self._arguments["closed"]).write_text(str(done))

@@ -83,6 +83,7 @@ def test_a_whole_drill(start: Start, tmp_path: Path) -> None:
     assert [(check["name"], check["ok"]) for check in result["checks"]] == [
         ("drained", True),
         ("kept its schedule", True),
+        ("kept its colour", True),
         ("read back", True),
     ]
     gone(session.identity)
@@ -313,8 +314,13 @@ def test_a_full_disk_is_told_and_ends_it(start: Start, tmp_path: Path) -> None:
 
 def test_a_mark_that_cannot_be_written_is_an_error(start: Start, tmp_path: Path) -> None:
     session = start(rate_per_s=10, file_bytes=1_500)
+
+    def mark() -> bool:
+        session.mark("fault_begin", "x" * 100)
+        return False
+
     with pytest.raises(UnavailableError, match="cannot write the record"):
-        wait_until(lambda: session.mark("fault_begin", "x" * 100) is not None, 30)
+        wait_until(mark, 30)
     gone(session.identity)
 
 
