@@ -37,7 +37,7 @@ def copy(folder: Path, force: bool) -> None:
     \b
     Example: chaosdrills experiments copy experiments
     """
-    from chaosdrills.host.files import write_atomic
+    from chaosdrills.host.files import writing_for_user
 
     contents = shipped()
     differing = [name for name, content in contents.items() if _differs(folder / name, content)]
@@ -46,9 +46,13 @@ def copy(folder: Path, force: bool) -> None:
             f"{', '.join(sorted(differing))} in {folder} would be overwritten.",
             "add --force, or choose another folder.",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make {folder}: {error.strerror}.", "name a folder that you may make.") from error
     for name, content in sorted(contents.items()):
-        write_atomic(folder / name, content)
+        with writing_for_user(folder / name) as file:
+            file.write(content)
         click.echo(folder / name)
 
 

@@ -51,7 +51,8 @@ def _print(result: dict[str, Any], reasons: Iterable[str], as_json: bool) -> Non
 
 def _print_plainly(result: dict[str, Any]) -> None:
     for name, value in result.items():
-        if name in ("parameters", "examples") and value:
-            click.echo(f"{name}: " + ", ".join(f"{key}={one}" for key, one in value.items()))
-        elif name != "examples":
+        if name in ("parameters", "examples"):
+            shown = {key: one for key, one in value.items() if one != []}
+            click.echo(f"{name}: " + (", ".join(f"{key}={one}" for key, one in shown.items()) or "none"))
+        else:
             click.echo(f"{name}: {'not measured' if value is None else value}")

@@ -19,7 +19,9 @@ def lab() -> None:
 @click.argument("service")
 @click.option("--base-port", type=int, help="The first client port; the nodes take it and those after it.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the servers; repeatable.")
-@click.option("--timeout-s", type=click.FloatRange(min=1), default=90.0, show_default=True, help="Longest wait.")
+@click.option(
+    "--timeout-s", type=click.FloatRange(min=1, max=86_400), default=90.0, show_default=True, help="Longest wait."
+)
 def up(service: str, base_port: int | None, settings: tuple[str, ...], timeout_s: float) -> None:
     """Start the lab of SERVICE (kafka), or find the one that runs. It runs until 'down'.
 

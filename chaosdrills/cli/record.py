@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from chaosdrills.errors import UsageError
+
 
 @click.group()
 def record() -> None:
@@ -21,7 +23,7 @@ def export(file: Path, output: Path | None) -> None:
     Example: chaos drills record export journals/<run>/record -o history.jsonl
     """
     from chaosdrills.core.exchange import format_lines
-    from chaosdrills.host.files import writing_atomically
+    from chaosdrills.host.files import writing_for_user
     from chaosdrills.observe.reading import open_history
 
     history = open_history(file)
@@ -31,7 +33,9 @@ def export(file: Path, output: Path | None) -> None:
         for line in format_lines(history):
             click.echo(line.rstrip("\n"))
         return
-    with writing_atomically(output) as stream:
+    if output.exists() and output.samefile(file / "record" if file.is_dir() else file):
+        raise UsageError(f"{output} is the record itself.", "name another file: the record is the evidence.")
+    with writing_for_user(output) as stream:
         for line in format_lines(history):
             stream.write(line.rstrip("\n").encode() + b"\n")
 

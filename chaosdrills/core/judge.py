@@ -12,6 +12,7 @@ from chaosdrills.core.marks import all_ended
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.recovery import Recovery, recovery_of
 from chaosdrills.core.verdict import Finding, worst
+from chaosdrills.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Limits:
     rpo_s: float | None = None
     max_lost: int | None = None
     fresh: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("RTO", self.rto_s), ("RPO", self.rpo_s), ("max_lost", self.max_lost)):
+            if value is not None and not 0 <= value < 1e9:
+                raise UsageError(f"the {name} is {value}.", "give a number from 0 up, below a thousand million.")
 
     @property
     def most_lost(self) -> int | None:
@@ -88,7 +94,7 @@ class Judgement:
             **_attempts(self.history),
             **{name: tally.get(name) for name in ANOMALIES},
             "parameters": {**self.parameters.as_dict(), **_limits(self.limits)},
-            "examples": {name: [list(one) for one in shown] for name, shown in tally.examples.items() if shown},
+            "examples": {name: [list(one) for one in shown] for name, shown in tally.examples.items()},
         }
 
 

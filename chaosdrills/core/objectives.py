@@ -37,6 +37,9 @@ def _parse(service: str, entry: Any, source: str) -> Objective:
     for name, value in entry.items():
         if value is None and name == "max_lost":
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise UsageError(f"{source}: {service}.{name} is {value!r}.", "give a number from 0 up.")
+        whole = name in ("max_lost", "cadence_days")
+        right = isinstance(value, int) if whole else isinstance(value, int | float)
+        if isinstance(value, bool) or not right or not 0 <= value < 1e9:
+            kind = "a whole number" if whole else "a number"
+            raise UsageError(f"{source}: {service}.{name} is {value!r}.", f"give {kind} from 0 up.")
     return Objective(service, **entry)

@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old content or the new, never half of either."""
 
+import errno
 import fcntl
 import json
 import os
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from chaosdrills.errors import UnavailableError, UsageError
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -38,6 +41,21 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def writing_for_user(path: Path) -> Iterator[BinaryIO]:
+    """As `writing_atomically`, for a path that the user gave. Raises `UsageError`; `UnavailableError` on a full disk."""
+    try:
+        with writing_atomically(path) as file:
+            yield file
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UnavailableError(f"cannot write {path}: {error.strerror}.", "make room on that disk.") from error
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}.",
+            "name a file in a folder that is there, and that you may write to.",
+        ) from error
 
 
 @contextmanager

@@ -75,21 +75,25 @@ def cluster_dir(service: str) -> Path:
 
 
 def load(service: str) -> Cluster | None:
-    """The written-down cluster of `service`, alive or dead; None if there is none."""
+    """The written-down cluster of `service`, alive or dead; None if there is none.
+
+    Raises `UnavailableError` if what is written down cannot be understood.
+    """
     path = cluster_dir(service) / "lab.json"
     try:
-        data = json.loads(path.read_text())
+        return _parse(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnavailableError(
-            f"the lab's state {path} is damaged: {error}.", f"run 'chaos drills lab down {service}'."
+            f"the lab's state {path} is damaged, or of another version: {error!r}.",
+            f"run 'chaos drills lab down {service}'.",
         ) from error
-    if data.get("version") != VERSION:
-        raise UnavailableError(
-            f"the lab's state {path} has version {data.get('version')!r}.",
-            "end that lab with the version that made it.",
-        )
+
+
+def _parse(data: dict[str, Any]) -> Cluster:
+    if data["version"] != VERSION:
+        raise ValueError(f"version {data['version']!r} is not {VERSION}")
     nodes = [Node(**{**node, "process": _identity(node["process"])}) for node in data["nodes"]]
     owner, guard = _identity(data["owner"]), _identity(data.get("guard"))
     return Cluster(data["service"], data["endpoint"], nodes, owner, data["options"], guard)

@@ -60,6 +60,8 @@ def up(
     `UnavailableError` if it does not start within `timeout_s`; then nothing of it is left.
     """
     module = service_module(service)
+    if not 0 < timeout_s < 1e6:
+        raise UsageError(f"the lab's timeout_s is {timeout_s}.", "give seconds, above 0.")
     wanted = module.normalise(options or {})
     with nodes.exclusive(service, supervision.LOCK_TIMEOUT_S):
         found = _find(module, service, wanted, owner, progress)

@@ -53,7 +53,7 @@ def _bounds(experiment: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _number(bound: Any, probe: Mapping[str, Any]) -> float:
-    if isinstance(bound, bool) or not isinstance(bound, int | float) or bound < 0:
+    if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound < 1e9:
         raise UsageError(
             f"the tolerance of {probe.get('name')!r} has the upper bound {bound!r}.",
             "write a literal number from 0 up.",
