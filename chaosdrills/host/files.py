@@ -45,7 +45,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing_for_user(path: Path) -> Iterator[BinaryIO]:
-    """As `writing_atomically`, for a path that the user gave. Raises `UsageError`; `UnavailableError` on a full disk."""
+    """As `writing_atomically`, for a path that the user gave. Raises `UsageError`, or `UnavailableError` (no room)."""
     try:
         with writing_atomically(path) as file:
             yield file
