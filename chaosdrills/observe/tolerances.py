@@ -7,10 +7,8 @@ from chaosdrills.core.judge import Limits
 from chaosdrills.errors import UsageError
 
 _TARGETS = {
-    ("recovery_time", "rto_judged_s"): "rto_s",
-    ("recovery_time", "fresh_judged_s"): "fresh",
-    ("data_loss", "rpo_judged_s"): "rpo_s",
-    ("data_loss", "lost"): "max_lost",
+    "recovery_time": {"rto_judged_s": "rto_s", "fresh_judged_s": "fresh"},
+    "data_loss": {"rpo_judged_s": "rpo_s", "lost": "max_lost"},
 }
 
 
@@ -38,18 +36,23 @@ def _bounds(experiment: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """(limit, upper bound) of every tolerance on a figure of ours."""
     for probe in experiment.get("steady-state-hypothesis", {}).get("probes", []):
         provider, tolerance = probe.get("provider", {}), probe.get("tolerance")
-        if provider.get("module") != "chaosdrills.observe.probes" or not isinstance(tolerance, Mapping):
+        targets = _TARGETS.get(str(provider.get("func")))
+        if provider.get("module") != "chaosdrills.observe.probes" or targets is None:
             continue
-        name = _TARGETS.get((str(provider.get("func")), str(tolerance.get("target"))))
-        if name is None:
+        target = tolerance.get("target") if isinstance(tolerance, Mapping) else next(iter(targets))
+        if target not in targets:
             continue
-        bounds = tolerance.get("range")
-        if tolerance.get("type") != "range" or not isinstance(bounds, list) or len(bounds) != 2:
-            raise UsageError(
-                f"the tolerance of {probe.get('name')!r} is not a range.",
-                f'write {{"type": "range", "target": "{tolerance.get("target")}", "range": [0, LIMIT]}}.',
-            )
-        yield name, _number(bounds[1], probe)
+        yield targets[target], _number(_range(tolerance, target, probe)[1], probe)
+
+
+def _range(tolerance: Any, target: str, probe: Mapping[str, Any]) -> list[Any]:
+    bounds = tolerance.get("range") if isinstance(tolerance, Mapping) and tolerance.get("type") == "range" else None
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        raise UsageError(
+            f"the tolerance of {probe.get('name')!r} is not a range.",
+            f'write {{"type": "range", "target": "{target}", "range": [0, LIMIT]}}.',
+        )
+    return bounds
 
 
 def _number(bound: Any, probe: Mapping[str, Any]) -> float:
