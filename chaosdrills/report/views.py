@@ -55,7 +55,7 @@ def report_of(summary: Mapping[str, Any], recovery: Mapping[str, Any], history: 
         verdict,
         wording.public(summary.get("title") or summary.get("drill_id") or "Drill"),
         _headline(entries, verdict),
-        tuple(_reasons(entries, verdict)),
+        tuple(_reasons(summary, entries, verdict)),
         tuple(_notes(history, recovery)),
         tuple(_about(summary, history)),
         tables.objectives(entries, recovery),
@@ -72,18 +72,22 @@ def _headline(entries: list[Mapping[str, Any]], verdict: str) -> str:
     if not count:
         return "No objective was judged."
     of = [entry for entry in entries if tables.verdict_of(entry) == verdict]
+    every = f"All {wording.plural(count, 'objective')}" if count > 1 else "The objective"
     if verdict == "met" and len(of) == count:
-        return (
-            f"{'All ' if count > 1 else 'The '}{wording.plural(count, 'objective') if count > 1 else 'objective'} met."
-        )
+        return f"{every} met."
+    if verdict == "unknown" and all(tables.verdict_of(entry) == "met" for entry in entries):
+        return f"{every} met, but a check failed: the figures cannot be relied on."
     said = {"met": "met", "missed": "missed", "unknown": "undecided: what was not measured is not met"}[verdict]
     return f"{len(of)} of {wording.plural(count, 'objective')} {said}."
 
 
-def _reasons(entries: list[Mapping[str, Any]], verdict: str) -> list[str]:
-    """Why, from the objectives that decided."""
+def _reasons(summary: Mapping[str, Any], entries: list[Mapping[str, Any]], verdict: str) -> list[str]:
+    """Why: first what no objective says (checks that failed), then the objectives that decided."""
     deciding = [entry for entry in entries if tables.verdict_of(entry) == verdict]
-    return [f"{tables.objective_name(entry)}: {tables.sentence(entry.get('why'))}" for entry in deciding]
+    said = [str(entry.get("why") or "") for entry in deciding]
+    others = [why for why in summary.get("why") or () if not any(str(why) in one for one in said)]
+    named = [f"{tables.objective_name(entry)}: {tables.sentence(entry.get('why'))}" for entry in deciding]
+    return [tables.sentence(why) for why in others] + named
 
 
 def _notes(history: History, recovery: Mapping[str, Any]) -> list[str]:
