@@ -31,7 +31,8 @@ from chaoslib.types import Dry
 
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import DrillError, UsageError
-from chaosdrills.faults import marking
+from chaosdrills.faults import heal_log, lock, marking
+from chaosdrills.observe.activities import hit_nothing
 from chaosdrills.observe.current import DRY_RUN, current, set_current
 from chaosdrills.observe.drill import ObservedDrill, Plan
 from chaosdrills.observe.folder import make_folder, scrub_log
@@ -145,8 +146,9 @@ def before_activity_control(context: dict[str, Any], **arguments: Any) -> None:
         return
     if context.get("type") == "action":
         drill.enter(context["name"])
-    if _is_foreign_fault(context):
+    if _is_foreign_fault(context) and not drill.method_over:
         with _interrupting():
+            lock.hold(str(drill.folder))
             drill.mark("fault_begin", context["name"])
 
 
@@ -155,14 +157,24 @@ def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None
     drill = current()
     if drill is None:
         return
-    if state and state.get("status") == "succeeded" and _is_foreign_fault(context):
-        try:
-            drill.mark("fault_end", context["name"])
-        except DrillError as error:
-            drill.note_error(error.message)
-            logger.error(str(error))
+    if state and state.get("status") == "succeeded" and _is_foreign_fault(context) and not drill.method_over:
+        _end_foreign_fault(drill, context["name"], state)
     if context.get("type") == "action":
         drill.leave(context["name"], ended=bool(state))
+
+
+def _end_foreign_fault(drill: ObservedDrill, name: str, run: dict[str, Any]) -> None:
+    """Mark the end of another extension's fault, if it hit something."""
+    why = hit_nothing(run)
+    if why:
+        drill.note_error(f"the fault {name!r} hit nothing: {why}")
+        logger.error(f"The fault {name!r} hit nothing: {why}")
+        return
+    try:
+        drill.mark("fault_end", name)
+    except DrillError as error:
+        drill.note_error(error.message)
+        logger.error(str(error))
 
 
 def before_hypothesis_control(context: dict[str, Any], **arguments: Any) -> None:
@@ -224,6 +236,8 @@ def cleanup_control() -> None:
     if drill is not None:
         marking.set_marker(None)
         drill.close()
+        if not heal_log.outstanding()[0]:
+            lock.release()
         scrub_log(drill.folder, drill.words)
     set_current(None)
 

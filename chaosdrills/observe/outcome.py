@@ -10,6 +10,7 @@ from chaosdrills.core.judge import Judgement
 from chaosdrills.core.summary import Check, Drill, summarise, unmeasured
 from chaosdrills.errors import DrillError
 from chaosdrills.host.files import write_json
+from chaosdrills.observe.activities import refused
 from chaosdrills.observe.drill import ObservedDrill
 from chaosdrills.observe.folder import EVIDENCE, shown, without_names
 
@@ -70,6 +71,7 @@ def last_lines(summary: dict[str, Any], report: str) -> list[str]:
     objectives = {objective["name"]: objective for objective in summary["objectives"]}
     rto, loss = objectives.get("rto"), summary["loss"] or {}
     recovery = "not measured" if rto is None or rto["actual"] is None else f"{rto['actual']:.3f} s"
+    recovery = "not judged" if rto is None and loss else recovery
     allowed = "" if rto is None else f" ({rto['limit']:g} s allowed)"
     lost = "not known" if loss.get("lost") is None else f"{loss['lost']:,}"
     of = f" of {loss['acknowledged']:,} acknowledged records" if loss else ""
@@ -119,19 +121,33 @@ def _activity_checks(journal: dict[str, Any]) -> list[Check]:
         probe = before["probes"][-1] if before["probes"] else {"activity": {"name": "the hypothesis"}}
         return [Check("steady state", False, f"{_failed(probe)} did not hold before the method: nothing was injected")]
     runs = [*journal.get("run", []), *journal.get("rollbacks", [])]
-    failed = [run for run in runs if run.get("status") != "succeeded"]
+    failed = [run for run in runs if run.get("status") != "succeeded" or _refused(run)]
     if not failed:
-        return [Check("activities", True, f"all {len(runs)} succeeded")]
+        return [Check("activities", True, f"all {len(runs)} succeeded"), *_after(journal)]
     first, *others = failed
     names = "".join(f", {run['activity']['name']!r}" for run in others)
-    return [Check("activities", False, f"failed: {_failed(first)}{names}")]
+    return [Check("activities", False, f"failed: {_failed(first)}{names}"), *_after(journal)]
+
+
+def _refused(run: dict[str, Any]) -> str:
+    """Why an action failed that is said to have succeeded."""
+    return refused(run) if run["activity"].get("type") == "action" else ""
+
+
+def _after(journal: dict[str, Any]) -> list[Check]:
+    """The hypothesis after the method, as a check if it did not hold: it may ask for more than the objectives."""
+    after = (journal.get("steady_states") or {}).get("after")
+    if after is None or after.get("steady_state_met"):
+        return []
+    probe = after["probes"][-1] if after["probes"] else {"activity": {"name": "the hypothesis"}}
+    return [Check("steady state", False, f"{_failed(probe)} did not hold after the method")]
 
 
 def _failed(run: dict[str, Any]) -> str:
     """A failed activity's name, and why it failed: the last line of its exception, without its kind and its hint."""
     name = repr(run["activity"]["name"])
     lines = "".join(run.get("exception") or []).strip().splitlines()
-    why = lines[-1].replace("chaoslib.exceptions.ActivityFailed: ", "") if lines else ""
+    why = lines[-1].replace("chaoslib.exceptions.ActivityFailed: ", "") if lines else _refused(run)
     why = why.partition(" Try: ")[0].rstrip(".")
     return f"{name} ({why})" if why else name
 

@@ -33,6 +33,7 @@ from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.channel import Channel, ChannelClosed
 from chaosdrills.observe.ledger import Ledger
 from chaosdrills.observe.load import Ending, Load, header_of
+from chaosdrills.observe.pacing import Lateness
 from chaosdrills.observe.record import RecordWriter
 from chaosdrills.observe.spec import ObserverSpec
 from chaosdrills.observe.workload import Opened, load_workload
@@ -102,6 +103,7 @@ class Observer:
         ledger, opened = self._load.ledger, self._load.opened
         if ledger is not None and opened is not None and not ledger.silent_streams:
             self._ready = True
+            self._load.lateness = Lateness()  # while everything starts, late is no wonder and costs no figure
             gc.freeze()
             gc.set_threshold(100_000, 50, 50)  # a collection of everything would make operations late
             self._channel.send({"event": "ready", "origin_ns": self._origin_ns, "facts": dict(opened.facts)})
