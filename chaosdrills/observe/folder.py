@@ -20,6 +20,23 @@ from chaosdrills.observe.session import LOG
 logger = logging.getLogger(__name__)
 
 GENERIC = frozenset({"root", "user", "admin", "home", "localhost", "host", "container", "runner"})
+# Values that programs read, from a closed set of words: a host that is called "met" must not change a verdict.
+CLOSED = frozenset(
+    {
+        "verdict",
+        "name",
+        "kind",
+        "service",
+        "unit",
+        "status",
+        "type",
+        "evidence",
+        "recovery",
+        "stream_kind",
+        "client",
+        "acks",
+    }
+)
 EVIDENCE = ("journal.json", "record", "summary.json", "report.md", "report.html", LOG)
 
 
@@ -52,9 +69,10 @@ def shown(folder: Path) -> str:
 def without_names(value: Any, words: str = "") -> Any:
     """`value` (JSON) without absolute paths of this machine, its host name and its user's name.
 
-    A name that stands in `words`, the drill's own text, is no secret: a user called kafka must not rename Kafka.
+    Keys stay as they are, and so do names under the keys `CLOSED`. A name that stands in `words`, the drill's own text,
+    is no secret: a user called kafka must not rename Kafka.
     """
-    return _scrub(value, _replacements(words))
+    return _scrub(value, _paths(), [(word, name) for word, name in _names() if not word.search(words)])
 
 
 def scrub_log(folder: Path, words: str) -> None:
@@ -69,20 +87,23 @@ def scrub_log(folder: Path, words: str) -> None:
         logger.debug("the observer's log was not cleaned: %s", error)
 
 
-def _scrub(value: Any, replacements: list[tuple[re.Pattern[str], str]]) -> Any:
+Replacements = list[tuple[re.Pattern[str], str]]
+
+
+def _scrub(value: Any, paths: Replacements, names: Replacements) -> Any:
     if isinstance(value, str):
-        for pattern, replacement in replacements:
+        for pattern, replacement in (*paths, *names):
             value = pattern.sub(replacement, value)
         return value
     if isinstance(value, Mapping):
-        return {_scrub(key, replacements): _scrub(one, replacements) for key, one in value.items()}
+        return {key: _scrub(one, paths, [] if key in CLOSED else names) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_scrub(one, replacements) for one in value]
+        return [_scrub(one, paths, names) for one in value]
     return value
 
 
-def _replacements(words: str) -> list[tuple[re.Pattern[str], str]]:
-    """Longest paths first; then names of host and user, as far as they do not stand in `words`."""
+def _paths() -> Replacements:
+    """The folders of this machine and what stands for them, longest first."""
     folders = {
         sysconfig.get_path("purelib"): "site-packages",
         sysconfig.get_path("stdlib"): "python",
@@ -96,11 +117,10 @@ def _replacements(words: str) -> list[tuple[re.Pattern[str], str]]:
         str(Path.home()): "~",
     }
     ordered = sorted(folders.items(), key=lambda item: -len(item[0]))
-    found = [(_whole(path, "/."), name) for path, name in ordered if len(path) > 1]
-    return found + [(word, name) for word, name in _names() if not word.search(words)]
+    return [(_whole(path, "/."), name) for path, name in ordered if len(path) > 1]
 
 
-def _names() -> list[tuple[re.Pattern[str], str]]:
+def _names() -> Replacements:
     """The names of host and user; generic ones ("root") tell nothing and stay."""
     users = {os.environ.get("USER", ""), os.environ.get("LOGNAME", ""), Path.home().name}
     names = dict.fromkeys(users, "user") | dict.fromkeys((socket.gethostname(), platform.node()), "host")

@@ -84,7 +84,24 @@ def test_generic_names_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_of_a_journal_is_looked_at() -> None:
     journal = {"box-17": ["alice-b", {"n": 1, "x": None, "y": True, "z": ("box-17",)}]}
-    assert without_names(journal) == {"host": ["user", {"n": 1, "x": None, "y": True, "z": ["host"]}]}
+    assert without_names(journal) == {"box-17": ["user", {"n": 1, "x": None, "y": True, "z": ["host"]}]}
+
+
+@pytest.mark.parametrize("word", ["record", "met", "lost", "rto", "why", "checks", "succeeded", "journal", "healed"])
+def test_a_host_that_is_called_as_a_word_of_ours_renames_nothing(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, and the values that programs read, are no free text."""
+    monkeypatch.setattr(socket, "gethostname", lambda: word)
+    summary = {
+        "verdict": "met",
+        "objectives": [{"name": "rto", "unit": "s", "verdict": "met"}, {"name": "max_lost"}],
+        "checks": [{"name": "record", "ok": True}],
+        "loss": {"lost": 0, "examples": {"lost": []}},
+        "evidence": ["journal.json", "record"],
+        "parameters": {"recovery": "healed"},
+        "run": [{"status": "succeeded"}],
+    }
+    assert without_names(summary) == summary
+    assert without_names({"why": [f"on {word}"]}) == {"why": ["on host"]}
 
 
 def test_the_observers_log_is_cleaned_in_place(tmp_path: Path) -> None:
