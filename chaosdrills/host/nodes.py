@@ -15,19 +15,19 @@ or a down.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chaosdrills.errors import UnavailableError
-from chaosdrills.host.files import locked, write_json
+from chaosdrills.host.files import write_json
 from chaosdrills.host.locks import held
 from chaosdrills.host.paths import state_dir
 from chaosdrills.host.processes import Identity, is_alive, spawn
 
 VERSION = 1
+CHANGE_S = 30.0
 
 
 @dataclass
@@ -109,11 +109,9 @@ def forget(service: str) -> None:
     (cluster_dir(service) / "lab.json").unlink(missing_ok=True)
 
 
-@contextmanager
-def changing(service: str) -> Iterator[None]:
-    """Hold the lock under which a cluster is loaded, changed and saved."""
-    with locked(cluster_dir(service) / "lock"):
-        yield
+def changing(service: str, timeout_s: float = CHANGE_S) -> AbstractContextManager[None]:
+    """The lock under which a cluster is loaded, changed and saved; waits for another holder, at most `timeout_s`."""
+    return held(cluster_dir(service) / "lock", timeout_s, f"changing the {service} lab")
 
 
 def exclusive(service: str, timeout_s: float) -> AbstractContextManager[None]:

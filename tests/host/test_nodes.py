@@ -93,6 +93,18 @@ def test_an_up_waits_for_another_but_not_for_ever(folder: Path) -> None:
         pass
 
 
+def test_a_change_waits_for_another_but_not_for_ever(folder: Path) -> None:
+    with (
+        nodes.changing("toy"),
+        pytest.raises(UnavailableError, match=r"changing the toy lab for 0\.1 s") as caught,
+        nodes.changing("toy", 0.1),
+    ):
+        raise AssertionError("both hold the lock")
+    assert str(folder / "lock") in caught.value.hint
+    with nodes.changing("toy", 0.1):
+        pass
+
+
 def test_the_file_is_what_its_documentation_says(folder: Path) -> None:
     nodes.save(toy(folder))
     data = json.loads((folder / "lab.json").read_text())
