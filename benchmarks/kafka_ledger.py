@@ -1,13 +1,15 @@
 """What the ledger costs: acknowledged messages a second at full rate, with it and without, in alternating rounds.
 
-Run ``python benchmarks/kafka_ledger.py [--rounds 5] [--seconds 8] [--bootstrap host:port,...]``; without an address it
-starts a lab of its own. Each round measures three producers, the order turning with every round:
+Run ``python benchmarks/kafka_ledger.py [--rounds 5] [--seconds 8] [--perf-test] [--bootstrap host:port,...]``; without
+an address it starts a lab of its own. Each round measures these producers, the order turning with every round:
 
 - `ledger`: the observer, whole: self-describing payloads with a checksum, a delivery report for each message, live
   figures, the record on disk. No reader beside it, since none of the others has one.
 - `batch`: confluent-kafka's Producer with the same settings, payload size, topic shape and bound of what is in flight,
   queued as the observer queues (produce_batch), with one constant payload and neither callbacks nor ledger.
 - `single`: the same, queued as most programs do: one produce() a message.
+- `perf`, with ``--perf-test``: Kafka's own kafka-producer-perf-test (artifact kafka-tools, fetched by jgo) with
+  acks=all, idempotence, the same payload size, topic shape and linger, its other settings its own.
 
 A rate is what was acknowledged between two instants while the load runs. The ratio is that of the medians; those of
 the single rounds follow.
@@ -16,6 +18,7 @@ the single rounds follow.
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -31,13 +34,17 @@ from chaosdrills.kafka.client import Admin, Connection, Trouble, new_producer
 from chaosdrills.kafka.producing import QUEUE_MESSAGES
 from chaosdrills.kafka.topics import prepare
 from chaosdrills.lab import lifecycle
+from chaosdrills.lab.java import find_java
 from chaosdrills.lab.ports import free_pair
 from chaosdrills.observe.pacing import CHUNK
 from chaosdrills.observe.session import ObserverSession, ObserverSpec
 
 IN_FLIGHT = 20_000  # the default of ObserverSpec
 WARM_S = 3.0
-KINDS = ("ledger", "batch", "single")
+KINDS = ("ledger", "batch", "single", "perf")
+PERF_TOOLS = "org.apache.kafka:kafka-tools:4.3.1"
+PERF_RECORDS = 2_000_000
+PERF_WARM_RECORDS = 500_000
 
 
 def measure_ledger(bootstrap: str, seconds: float) -> float:
@@ -90,6 +97,25 @@ def measure_bare(kind: str, bootstrap: str, seconds: float) -> float:
     return float((last - first) / (end - begin))
 
 
+def measure_perf_test(bootstrap: str) -> float:
+    """Records a second of Kafka's own ProducerPerformance, without its first half million."""
+    arguments = Arguments.of(f"benchmark-{uuid.uuid4().hex[:8]}", {"bootstrap_servers": bootstrap})
+    admin = Admin(arguments.connection)
+    prepare(admin, arguments, 30)
+    jgo = [str(Path(sys.executable).parent / "jgo"), "--resolver", "python", "info", "modulepath", PERF_TOOLS]
+    listed = subprocess.run(jgo, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    jars = [line.strip() for line in listed.splitlines() if line.strip().endswith(".jar")]
+    settings = [f"bootstrap.servers={bootstrap}", "acks=all", "enable.idempotence=true", "linger.ms=25"]
+    argv = [
+        find_java().path, "-cp", os.pathsep.join(jars), "org.apache.kafka.tools.ProducerPerformance",
+        "--topic", arguments.topic, "--num-records", str(PERF_RECORDS), "--warmup-records", str(PERF_WARM_RECORDS),
+        "--record-size", str(arguments.payload_bytes), "--throughput", "-1", "--producer-props", *settings,
+    ]  # fmt: skip
+    printed = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    admin.delete_topic(arguments.topic, 30)
+    return float(re.findall(r"([0-9.]+) records/sec", printed)[-1])
+
+
 def measure(kind: str, bootstrap: str, seconds: float) -> float:
     """One measurement in a process of its own."""
     argv = [sys.executable, __file__, "--bootstrap", bootstrap, "--seconds", str(seconds), "--kind", kind]
@@ -97,16 +123,17 @@ def measure(kind: str, bootstrap: str, seconds: float) -> float:
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def compare(bootstrap: str, rounds: int, seconds: float) -> dict[str, Any]:
+def compare(bootstrap: str, kinds: tuple[str, ...], rounds: int, seconds: float) -> dict[str, Any]:
     """Rates and ratios over all rounds."""
-    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(rounds):
-        for kind in KINDS[number % 3 :] + KINDS[: number % 3]:
+        turn = number % len(kinds)
+        for kind in kinds[turn:] + kinds[:turn]:
             rates[kind].append(measure(kind, bootstrap, seconds))
             print(f"round {number + 1}: {kind:7s} {rates[kind][-1]:10,.0f} messages/s", flush=True)
     medians = {kind: statistics.median(found) for kind, found in rates.items()}
     result: dict[str, Any] = {f"{kind}_per_s": round(value) for kind, value in medians.items()}
-    for kind in KINDS[1:]:
+    for kind in kinds[1:]:
         result[f"ratio_to_{kind}"] = round(medians["ledger"] / medians[kind], 3)
         pairs = zip(rates["ledger"], rates[kind], strict=True)
         result[f"ratios_to_{kind}"] = [round(ledger / bare, 3) for ledger, bare in pairs]
@@ -119,19 +146,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--bootstrap", default="")
     parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
+    parser.add_argument("--perf-test", action="store_true")
     options = parser.parse_args()
+    kinds = KINDS if options.perf_test else KINDS[:-1]
     if options.kind == "ledger":
         print(json.dumps(measure_ledger(options.bootstrap, options.seconds)))
+    elif options.kind == "perf":
+        print(json.dumps(measure_perf_test(options.bootstrap)))
     elif options.kind:
         print(json.dumps(measure_bare(options.kind, options.bootstrap, options.seconds)))
     elif options.bootstrap:
-        print(json.dumps(compare(options.bootstrap, options.rounds, options.seconds), indent=2))
+        print(json.dumps(compare(options.bootstrap, kinds, options.rounds, options.seconds), indent=2))
     else:
         with tempfile.TemporaryDirectory(prefix="chaosdrills-") as state:
             os.environ["XDG_STATE_HOME"] = state
             cluster = lifecycle.up("kafka", {"base_port": free_pair(100)}, owner=this_process())
             try:
-                print(json.dumps(compare(cluster.endpoint, options.rounds, options.seconds), indent=2))
+                print(json.dumps(compare(cluster.endpoint, kinds, options.rounds, options.seconds), indent=2))
             finally:
                 lifecycle.down("kafka")
 

@@ -1,0 +1,92 @@
+"""Pages that are handed over, and the scribe that copies them."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chaosdrills.core.history import NO_SEQ, NS, Outcome
+from chaosdrills.host.clock import boottime_ns
+from chaosdrills.observe import ledger as module
+from chaosdrills.observe.ledger import Ledger
+from chaosdrills.observe.reading import read_record
+from chaosdrills.observe.record import RecordWriter
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    writer = RecordWriter.create(
+        tmp_path / "record", service="toy", stream_kind="log", started_at="2026-11-23T08:00:00Z", origin_ns=0
+    )
+    found = Ledger(writer, ["a", "b"], NS, NS // 2)
+    yield found
+    found.close()
+
+
+def test_what_was_noted_is_in_the_record_once_and_in_order(ledger: Ledger, tmp_path: Path) -> None:
+    now_ns = boottime_ns()
+    page = ledger.page()
+    page.attempt([now_ns, now_ns + 5])
+    page.write(0, 0, now_ns, now_ns + 1, Outcome.OK)
+    page.write_all(np.array([[1, 0, now_ns + 5, now_ns + 9, Outcome.FAILED]]))
+    page.read(0, NO_SEQ, now_ns, now_ns + 3, Outcome.OK)
+    ledger.write_up()
+    assert ledger.totals() == {"acked": 0, "failed": 0, "unknown": 0}, "a page was copied that was not handed over"
+    page.close()
+    ledger.mark("load_end", now_ns + 10)
+    assert ledger.totals() == {"acked": 1, "failed": 1, "unknown": 0}
+    assert ledger.silent_streams == [1]
+    ledger.end()
+    ledger.write_up()
+    history = read_record(tmp_path / "record")
+    assert (len(history.writes), len(history.reads), len(history.marks)) == (2, 1, 1)
+    assert history.end_ns is not None
+
+
+def test_a_page_is_handed_over_when_it_is_old_or_full(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TURN_NS", 3600 * NS)
+    monkeypatch.setattr(module, "TURN_ROWS", 3)
+    page = ledger.page()
+    for seq in range(3):
+        ledger.write_up()
+        assert ledger.totals()["acked"] == 0
+        page.write(0, seq, 1, 2, Outcome.OK)
+        page.turn()
+    ledger.write_up()
+    assert ledger.totals()["acked"] == 3
+    page.write(0, 3, 1, 2, Outcome.OK)
+    monkeypatch.setattr(module, "TURN_NS", 0)
+    page.turn()
+    ledger.write_up()
+    assert ledger.totals()["acked"] == 4
+
+
+def test_pages_do_not_pile_up_without_bound(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PAGES", 5)
+    page = ledger.page()
+    for seq in range(100):
+        page.write(0, seq, 1, 2, Outcome.OK)
+        page.close()
+        assert ledger._handed_over.qsize() <= 5
+    assert ledger.totals()["acked"] >= 90
+
+
+def test_threads_with_pages_of_their_own_lose_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    def note(stream: int) -> None:
+        page = ledger.page()
+        for seq in range(20_000):
+            page.write(stream, seq, 1, 2, Outcome.OK)
+            page.turn()
+        page.close()
+
+    threads = [threading.Thread(target=note, args=(stream,)) for stream in (0, 1)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        ledger.write_up()
+    ledger.end()
+    history = read_record(tmp_path / "record")
+    for stream in (0, 1):
+        assert (history.writes.seq[history.writes.stream == stream] == np.arange(20_000)).all()
