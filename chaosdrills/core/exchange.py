@@ -154,13 +154,12 @@ class _Parser:
     def take(self, number: int, line: str | bytes) -> None:
         """Read one line."""
         self._number = number
-        self._line = line if isinstance(line, str) else line.decode(errors="replace")
         try:
             text = line.decode() if isinstance(line, bytes) else line
             self._line = text.removeprefix("\ufeff") if number == 1 else text
             row = json.loads(self._line)
         except (ValueError, RecursionError) as error:
-            if not self._line.strip():
+            if not isinstance(error, UnicodeDecodeError) and not self._line.strip():
                 return
             why = _UNREADABLE.get(type(error), f"not JSON ({error})")
             self._refuse(f"is {why}", "write one JSON object a line, in UTF-8", error)

@@ -14,18 +14,20 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.host.paths import state_dir
 
 _held: dict[Path, int] = {}
+_kept: set[Path] = set()
 
 
-def hold(drill: str = "") -> None:
-    """Take the lock, or keep it if this process has it.
+def hold(drill: str = "", keep: bool = False) -> None:
+    """Take the lock, or go on holding it if this process has it; with `keep` until it is released as one that is kept.
 
     Raises `UnavailableError` naming the holder if another process has it.
     """
     path = _path()
-    if path in _held:
-        return
     try:
-        _held[path] = _take(path, drill)
+        if path not in _held:
+            _held[path] = _take(path, drill)
+        if keep:
+            _kept.add(path)
     except OSError as error:
         raise UnavailableError(
             f"cannot take the lock {path}: {error.strerror}; nothing was injected.",
@@ -33,9 +35,13 @@ def hold(drill: str = "") -> None:
         ) from error
 
 
-def release() -> None:
-    """Give the lock back; nothing if this process does not have it."""
-    descriptor = _held.pop(_path(), None)
+def release(kept: bool = False) -> None:
+    """Give the lock back; nothing if this process does not have it, or keeps it and `kept` is false."""
+    path = _path()
+    if path in _kept and not kept:
+        return
+    _kept.discard(path)
+    descriptor = _held.pop(path, None)
     if descriptor is not None:
         os.ftruncate(descriptor, 0)
         os.close(descriptor)

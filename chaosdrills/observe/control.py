@@ -8,7 +8,8 @@ In an experiment::
         "workload_arguments": {"bootstrap_servers": "${kafka_bootstrap_servers}"}}}}]
 
 `faults` names the actions that are faults, whichever extension they come from (default: the first action of the
-method). Actions of chaosdrills mark themselves. `parameters` are those of `chaosdrills.core.parameters`.
+method); `heals` those that undo one, so that what they bring back does not count as recovery by itself. Actions of
+chaosdrills mark themselves. `parameters` are those of `chaosdrills.core.parameters`.
 
 The Chaos Toolkit swallows every exception of a control but `InterruptExecution` in before-hooks; so before-hooks raise
 that, and after-hooks catch, log, and set the journal's status to failed. A hypothesis may also be checked while the
@@ -31,8 +32,8 @@ from chaoslib.types import Dry
 
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import DrillError, UsageError
-from chaosdrills.faults import heal_log, lock, marking
-from chaosdrills.observe.activities import hit_nothing
+from chaosdrills.faults import lock, marking
+from chaosdrills.observe.activities import hit_nothing, refused
 from chaosdrills.observe.current import DRY_RUN, current, set_current
 from chaosdrills.observe.drill import ObservedDrill, Plan
 from chaosdrills.observe.folder import make_folder, scrub_log
@@ -48,6 +49,7 @@ HANDED = {"context", "configuration", "secrets", "timeouts"}  # parameters of a 
 _progress: Progress | None = None
 _outcome: Outcome | None = None
 _faults: frozenset[str] = frozenset()
+_heals: frozenset[str] = frozenset()
 
 
 def configure_control(event_registry: EventHandlerRegistry | None = None, **arguments: Any) -> None:
@@ -88,19 +90,21 @@ def before_experiment_control(
     workload_arguments: dict[str, Any] | None = None,
     rate_per_s: float = 200.0,
     faults: list[str] | None = None,
+    heals: list[str] | None = None,
     parameters: dict[str, Any] | None = None,
     journals: str = "journals",
     progress: bool = True,
     **timeouts: float,
 ) -> None:
     """Start the observer and wait until it is warm."""
-    global _progress, _faults, _outcome
+    global _progress, _faults, _heals, _outcome
     _outcome = None
     with _interrupting():
         if context.get("dry"):
             _stay_dry(context["dry"])
             return
-        _faults = _faults_of(context, faults)
+        _refuse_a_second()
+        _faults, _heals = _faults_of(context, faults), _heals_of(context, heals)
         plan = Plan(
             service=service,
             workload=workload,
@@ -110,16 +114,26 @@ def before_experiment_control(
             parameters=_parameters(parameters),
             **_timeouts(timeouts),
         )
-        drill_id = random_secrets.token_hex(4)
-        folder = make_folder(Path(journals), name or context["title"])
-        drill = ObservedDrill(drill_id, context["title"], folder, plan, json.dumps(context, default=str))
-        set_current(drill)
-        marking.set_marker(drill.mark, str(folder))
+        drill = _make_drill(context, plan, make_folder(Path(journals), name or context["title"]))
         _progress = Progress(drill, shown=progress)
         _progress.begin()
         drill.start()
         if configuration is not None:
             _tell(configuration, service, drill.facts)
+
+
+def _make_drill(experiment: dict[str, Any], plan: Plan, folder: Path) -> ObservedDrill:
+    """The drill, known to probes and actions, and what faults are marked in."""
+    drill_id = random_secrets.token_hex(4)
+    drill = ObservedDrill(drill_id, experiment["title"], folder, plan, json.dumps(experiment, default=str))
+    set_current(drill)
+    marking.set_marker(drill.mark, str(folder))
+    return drill
+
+
+def _refuse_a_second() -> None:
+    if current() is not None:
+        raise UsageError("the experiment has two observe controls.", "keep one of them.")
 
 
 def before_method_control(context: dict[str, Any], **arguments: Any) -> None:
@@ -148,8 +162,11 @@ def before_activity_control(context: dict[str, Any], **arguments: Any) -> None:
         drill.enter(context["name"])
     if _is_foreign_fault(context) and not drill.method_over:
         with _interrupting():
-            lock.hold(str(drill.folder))
+            lock.hold(str(drill.folder), keep=True)
             drill.mark("fault_begin", context["name"])
+    if _is_foreign(context, _heals) and not drill.over:
+        with _interrupting():
+            drill.mark("heal_begin", context["name"])
 
 
 def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None = None, **arguments: Any) -> None:
@@ -159,6 +176,8 @@ def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None
         return
     if state and state.get("status") == "succeeded" and _is_foreign_fault(context) and not drill.method_over:
         _end_foreign_fault(drill, context["name"], state)
+    if state and state.get("status") == "succeeded" and _is_foreign(context, _heals) and not drill.over:
+        _end_foreign_heal(drill, context["name"], state)
     if context.get("type") == "action":
         drill.leave(context["name"], ended=bool(state))
 
@@ -170,8 +189,21 @@ def _end_foreign_fault(drill: ObservedDrill, name: str, run: dict[str, Any]) -> 
         drill.note_error(f"the fault {name!r} hit nothing: {why}")
         logger.error(f"The fault {name!r} hit nothing: {why}")
         return
+    _mark_or_note(drill, "fault_end", name)
+
+
+def _end_foreign_heal(drill: ObservedDrill, name: str, run: dict[str, Any]) -> None:
+    """Mark the end of another extension's heal, unless it failed after all."""
+    why = refused(run)
+    if why:
+        drill.note_error(f"the heal {name!r} failed: {why}")
+    else:
+        _mark_or_note(drill, "heal_end", name)
+
+
+def _mark_or_note(drill: ObservedDrill, mark: str, name: str) -> None:
     try:
-        drill.mark("fault_end", name)
+        drill.mark(mark, name)
     except DrillError as error:
         drill.note_error(error.message)
         logger.error(str(error))
@@ -236,8 +268,7 @@ def cleanup_control() -> None:
     if drill is not None:
         marking.set_marker(None)
         drill.close()
-        if not heal_log.outstanding()[0]:
-            lock.release()
+        lock.release(kept=True)
         scrub_log(drill.folder, drill.words)
     set_current(None)
 
@@ -289,10 +320,24 @@ def _faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset
     return frozenset(names)
 
 
+def _heals_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:
+    """The names of heals. Raises `UsageError` for a name that is no action of the method or the rollbacks."""
+    activities = [*experiment.get("method", []), *experiment.get("rollbacks", [])]
+    actions = {one.get("name") for one in activities if one.get("type") == "action"}
+    for name in named or ():
+        if name not in actions:
+            raise UsageError(f"the observe control's heal {name!r} is no action.", "name one of the experiment's.")
+    return frozenset(named or ())
+
+
 def _is_foreign_fault(activity: dict[str, Any]) -> bool:
-    """Whether this is a fault that is really done and does not mark itself."""
+    return _is_foreign(activity, _faults)
+
+
+def _is_foreign(activity: dict[str, Any], names: frozenset[str]) -> bool:
+    """Whether this is one of `names` that is really done and does not mark itself."""
     module = activity.get("provider", {}).get("module", "")
-    return activity.get("name") in _faults and not module.startswith("chaosdrills.") and not activity.get("dry")
+    return activity.get("name") in names and not module.startswith("chaosdrills.") and not activity.get("dry")
 
 
 def _stay_dry(dry: Dry) -> None:
@@ -346,6 +391,10 @@ def _timeouts(given: dict[str, float]) -> dict[str, float]:
         if name not in TIMEOUTS:
             raise UsageError(f"the observe control has no argument {name!r}.", f"timeouts are {', '.join(TIMEOUTS)}.")
     try:
-        return {name: float(value) for name, value in given.items()}
+        timeouts = {name: float(value) for name, value in given.items()}
     except (TypeError, ValueError) as error:
         raise UsageError(f"a timeout of the observe control is no number: {error}.", "give seconds.") from error
+    for name, value in timeouts.items():
+        if not 0 <= value < 1e6:
+            raise UsageError(f"the observe control's {name} is {value}.", "give seconds, from 0 up.")
+    return timeouts

@@ -89,7 +89,7 @@ def last_lines(summary: dict[str, Any], report: str) -> list[str]:
 def _why(summary: dict[str, Any]) -> str:
     """All reasons of a judgement; of what keeps it from one only the first, which is the cause of the others."""
     reasons: list[str] = summary["why"]
-    if summary["verdict"] != "unknown" or len(reasons) == 1:
+    if summary["verdict"] != "unknown" or len(reasons) < 2:
         return "; ".join(reasons)
     return f"{reasons[0].removeprefix('drill: ')} (and {len(reasons) - 1} more in the report)"
 
