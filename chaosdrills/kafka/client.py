@@ -76,6 +76,8 @@ RESERVED: Final[Mapping[str, str]] = {
     "enable.partition.eof": "remove it: the drill needs its own.",
     "isolation.level": "remove it: the drill needs its own.",
     "enable.auto.commit": "remove it: the drill commits nothing.",
+    "allow.auto.create.topics": "remove it: the drill makes its topic itself, and removes it.",
+    "default.topic.config": "give its properties by themselves.",
     **dict.fromkeys(("on_delivery", "error_cb", "stats_cb", "throttle_cb", "logger", "partitioner"), _NO_CALLBACKS),
 }
 
@@ -113,8 +115,15 @@ class Connection:
                 raise UsageError(f"the Kafka properties set {name}, which is the drill's own.", RESERVED[name])
 
     def settings(self, *more: Mapping[str, Any]) -> dict[str, Any]:
-        """All properties of one client: the address, those of `client`, `more`, and the user's own last."""
-        merged: dict[str, Any] = {"bootstrap.servers": self.bootstrap_servers, "log_level": 2}
+        """All properties of one client: the address, those of `client`, `more`, and the user's own last.
+
+        No client may make a topic by asking for it: librdkafka's producers would, after the drill removed its own.
+        """
+        merged: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "log_level": 2,
+            "allow.auto.create.topics": False,
+        }
         for part in (CLIENTS[self.client], *more, self.properties):
             merged.update(part)
         return merged

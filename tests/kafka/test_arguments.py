@@ -1,12 +1,16 @@
 """The workload's arguments, good and bad."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chaosdrills.errors import UsageError
 from chaosdrills.kafka.arguments import Arguments
+from chaosdrills.kafka.workload import KafkaWorkload
 
+OWN = "allow.auto.create.topics"
 BASE = {"bootstrap_servers": "127.0.0.1:9092"}
 
 
@@ -51,8 +55,22 @@ def test_properties_go_over_everything_and_are_not_shown() -> None:
 
 
 def test_a_plain_client_has_librdkafkas_own_settings() -> None:
-    assert set(of(client="plain").connection.settings()) == {"bootstrap.servers", "log_level"}
+    assert set(of(client="plain").connection.settings()) == {"bootstrap.servers", "log_level", OWN}
     assert of().connection.settings()["topic.metadata.refresh.interval.ms"] == 1000
+
+
+@pytest.mark.parametrize("argument", ["properties", "secrets", "producer_properties", "properties_file"])
+@pytest.mark.parametrize("name", ["bootstrap.servers", "acks", "isolation.level", "default.topic.config", OWN])
+def test_properties_that_would_measure_something_else_are_refused(argument: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "kafka.properties").write_text(f"{name}=1\n")
+    value = str(tmp_path / "kafka.properties") if argument == "properties_file" else {name: "1"}
+    with pytest.raises(UsageError, match=f"the Kafka properties set {re.escape(name)}, which is the drill's own"):
+        KafkaWorkload("drill one", {**BASE, argument: value})
+
+
+def test_no_client_makes_a_topic_by_asking_for_it() -> None:
+    for client in ("watchful", "plain"):
+        assert of(client=client).connection.settings({"acks": "all"})[OWN] is False
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
 """A broker that wants to know who we are, and lets not everybody do everything: one node with SASL/PLAIN and ACLs."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.host.processes import spawn, stop, wait_until
-from chaosdrills.kafka.client import Admin, Connection
+from chaosdrills.kafka.client import Admin, Connection, KafkaException, Trouble, new_producer
 from chaosdrills.lab.kafka_runtime import find_runtime
 from chaosdrills.lab.ports import free_pair, is_free
 from tests.kafka.conftest import Drill
@@ -105,3 +107,15 @@ def test_the_right_password_works_and_is_written_nowhere(endpoint: str, tmp_path
     assert all(check["ok"] for check in drill.finish()["checks"])
     drill.session.close()
     assert all(b"admin-word" not in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+
+
+def test_asking_for_a_topic_does_not_make_it(endpoint: str) -> None:
+    """This broker makes topics that clients ask for, as Kafka does by default: so a drill's would come back."""
+    connection = Connection(endpoint, properties=login("admin", "admin-word"))
+    names = ("asked-by-admin", "asked-by-producer", "asked-by-others")
+    Admin(connection).view(10, names[0])
+    with contextlib.suppress(KafkaException):
+        new_producer(connection, Trouble(), {}).list_topics(names[1], timeout=5)
+    AdminClient({"bootstrap.servers": endpoint, **login("admin", "admin-word")}).list_topics(names[2], timeout=5)
+    assert wait_until(lambda: names[2] in Admin(connection).view(10).topics, 10), "this broker makes no topics"
+    assert set(names) & set(Admin(connection).view(10).topics) == {names[2]}
