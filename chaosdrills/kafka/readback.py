@@ -124,15 +124,19 @@ class _Reading:
     def __init__(self, consumer: Consumer, where: TopicPartition) -> None:
         self.consumer = consumer
         self.position = where.offset
+        self._partition = where.partition
         consumer.assign([where])
 
     def next_batch(self, end: int) -> list[Message]:
         """The next messages before the offset `end`, in the order of their offsets; none if there is nothing yet.
 
+        What still comes of the partition before says nothing of this one: its end would cut this one short.
         Raises `UnavailableError` where the log cannot be read on.
         """
         messages = []
         for message in self.consumer.consume(min(BATCH, end - self.position), POLL_S):
+            if message.partition() != self._partition:
+                continue
             error = message.error()
             if error is None:
                 messages.append(message)
