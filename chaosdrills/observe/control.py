@@ -165,8 +165,7 @@ def before_activity_control(context: dict[str, Any], **arguments: Any) -> None:
             lock.hold(str(drill.folder), keep=True)
             drill.mark("fault_begin", context["name"])
     if _is_foreign(context, _heals) and not drill.over:
-        with _interrupting():
-            drill.mark("heal_begin", context["name"])
+        _mark_or_note(drill, "heal_begin", context["name"])  # a heal is done whether it can be marked or not
 
 
 def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None = None, **arguments: Any) -> None:
