@@ -30,12 +30,13 @@ Experiment = dict[str, Any]
 
 
 def experiment(**workload_arguments: Any) -> Experiment:
-    """The shipped broker loss with short waits; `workload_arguments` go over its own."""
+    """The shipped broker loss with short waits and little load; `workload_arguments` go over its own."""
     made: Experiment = json.loads(shipped()["kafka-broker-loss.json"])
     arguments = control(made)
-    arguments["parameters"] = dict(SHORT)
+    arguments |= {"parameters": dict(SHORT), "rate_per_s": 60, "baseline_timeout_s": 120}
     arguments["workload_arguments"] |= workload_arguments
     action(made, WAIT)["provider"]["arguments"]["timeout_s"] = 60
+    made["steady-state-hypothesis"]["probes"][0]["tolerance"]["range"] = [20, 1000]
     return made
 
 
@@ -85,6 +86,11 @@ class Place:
         started = self.start(described, name, *options, **settings)
         started.end()
         return started
+
+    def start_beside(self, described: Experiment, name: str, *options: str, **settings: Any) -> "Run":
+        """Start it with a state of its own, so that it may run beside others: the drills of one exclude each other."""
+        settings["env"] = {"XDG_STATE_HOME": str(self.folder / f"state of {name}"), **settings.get("env", {})}
+        return self.start(described, name, *options, **settings)
 
     def drills(self, *arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
         """Run `chaosdrills` with this place's state."""

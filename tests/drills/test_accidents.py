@@ -14,7 +14,7 @@ import pytest
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host import nodes
 from chaosdrills.host.processes import wait_until
-from tests.drills.chaos import WAIT, Experiment, Place, Run, action, experiment, with_foreign_fault
+from tests.drills.chaos import WAIT, Experiment, Place, Run, action, control, experiment, with_foreign_fault
 
 pytestmark = pytest.mark.lab
 
@@ -38,10 +38,12 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     """Drills that break nothing, under way together."""
     place = Place(tmp_path_factory.mktemp("accidents"), lab.endpoint, lab.state)
     harmless = with_foreign_fault()
-    interrupted = {name: place.start(harmless, name) for name in ("watch", "drain and read back", "baseline")}
+    full = with_foreign_fault("nothing", action(experiment(), WAIT))
+    control(full)["rate_per_s"] = 200
+    interrupted = {name: place.start_beside(harmless, name) for name in ("watch", "drain and read back", "baseline")}
     runs = {
         **interrupted,
-        "full disk": place.start(with_foreign_fault("nothing", action(experiment(), WAIT)), file_bytes=40_000),
+        "full disk": place.start_beside(full, "full disk", file_bytes=40_000),
         "hits nothing": place.start(hits_nothing(), "hits nothing"),
         "not the lab": place.start(experiment(), "not the lab", env=not_the_lab(lab)),
     }

@@ -51,11 +51,11 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     with pytest.MonkeyPatch.context() as monkeypatch:
         described = {"pause": paused(lab, monkeypatch)}
     described |= {"fail": with_foreign_fault("fail"), "named": named(), "flaky": flaky()}
-    runs = {name: place.start(one, name) for name, one in described.items()}
+    runs = {name: place.start_beside(one, name) for name, one in described.items()}
     strategy = ("--hypothesis-strategy", "continuously")
-    runs["checked all along"] = place.start(checked_all_along(), "checked all along", *strategy)
+    runs["checked all along"] = place.start_beside(checked_all_along(), "checked all along", *strategy)
     before = ("--hypothesis-strategy", "before-method-only")
-    runs["checked before only"] = place.start(checked_all_along(), "checked before only", *before)
+    runs["checked before only"] = place.start_beside(checked_all_along(), "checked before only", *before)
     yield runs
     for run in runs.values():
         run.end_all()
