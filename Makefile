@@ -5,13 +5,22 @@ BIN := $(VENV)/bin
 EXPERIMENT ?= experiments/kafka-broker-loss.json
 MODULES := chaosdrills tests benchmarks
 
-.PHONY: drill test lint validate bench clean
+# Tests that only compute, with a low priority beside those that run real servers and watch them.
+PURE := tests/core tests/report
+
+.PHONY: drill test test-pure test-servers lint validate bench clean
 
 drill: $(VENV)/.all
 	@$(BIN)/chaos --no-version-check run $(EXPERIMENT)
 
 test: lint validate
-	$(BIN)/python -m pytest -q
+	@$(MAKE) --no-print-directory --jobs=2 test-servers test-pure
+
+test-pure: $(VENV)/.dev
+	nice -n 15 $(BIN)/python -m pytest -q $(PURE)
+
+test-servers: $(VENV)/.dev
+	$(BIN)/python -m pytest -q tests $(addprefix --ignore=,$(PURE))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(MODULES)
