@@ -16,7 +16,6 @@ that, and after-hooks catch, log, and set the journal's status to failed. A hypo
 method runs (strategy ``continuously``), so the load ends with the one after `after_method_control`.
 """
 
-import importlib
 import inspect
 import json
 import logging
@@ -30,10 +29,18 @@ from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.run import EventHandlerRegistry, RunEventHandler
 from chaoslib.types import Dry
 
-from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.faults import lock, marking
 from chaosdrills.observe.activities import hit_nothing, refused
+from chaosdrills.observe.arguments import (
+    faults_of,
+    heals_of,
+    import_workload,
+    parameters_of,
+    rate_of,
+    secret_arguments,
+    timeouts_of,
+)
 from chaosdrills.observe.current import DRY_RUN, current, set_current
 from chaosdrills.observe.drill import ObservedDrill, Plan
 from chaosdrills.observe.folder import make_folder, scrub_log
@@ -43,7 +50,6 @@ from chaosdrills.observe.tolerances import limits_of
 
 logger = logging.getLogger("chaostoolkit")
 
-TIMEOUTS = ("start_timeout_s", "baseline_timeout_s", "settle_timeout_s", "drain_timeout_s", "readback_timeout_s")
 HANDED = {"context", "configuration", "secrets", "timeouts"}  # parameters of a hook that are no arguments of ours
 
 _progress: Progress | None = None
@@ -69,13 +75,15 @@ class _LastWord(RunEventHandler):  # type: ignore[misc]
 
 def validate_control(control: dict[str, Any]) -> None:
     """Refuse arguments that cannot be used, for `chaos validate` and `chaos run`. Raises `InvalidActivity`."""
-    given = control.get("provider", {}).get("arguments", {})
+    arguments = control.get("provider", {}).get("arguments", {})
+    given = {name: value for name, value in arguments.items() if "${" not in json.dumps(value)}  # known only in a run
     named = set(inspect.signature(before_experiment_control).parameters) - HANDED
     try:
-        _timeouts({name: value for name, value in given.items() if name not in named})
-        _parameters(given.get("parameters"))
-        _rate(given.get("rate_per_s", 200.0))
-        _import_workload(given.get("workload", ""))
+        timeouts_of({name: value for name, value in given.items() if name not in named})
+        parameters_of(given.get("parameters"))
+        rate_of(given.get("rate_per_s", 200.0))
+        if "workload" in given or "workload" not in arguments:
+            import_workload(given.get("workload", ""))
     except DrillError as error:
         raise InvalidActivity(f"control '{control.get('name')}': {error}") from error
 
@@ -104,15 +112,15 @@ def before_experiment_control(
             _stay_dry(context["dry"])
             return
         _refuse_a_second()
-        _faults, _heals = _faults_of(context, faults), _heals_of(context, heals)
+        _faults, _heals = faults_of(context, faults), heals_of(context, heals)
         plan = Plan(
             service=service,
             workload=workload,
-            arguments={**(workload_arguments or {}), **_secret_arguments(service, secrets)},
-            rate_per_s=_rate(rate_per_s),
+            arguments={**(workload_arguments or {}), **secret_arguments(service, secrets)},
+            rate_per_s=rate_of(rate_per_s),
             limits=limits_of(context),
-            parameters=_parameters(parameters),
-            **_timeouts(timeouts),
+            parameters=parameters_of(parameters),
+            **timeouts_of(timeouts),
         )
         drill = _make_drill(context, plan, make_folder(Path(journals), name or context["title"]))
         _progress = Progress(drill, shown=progress)
@@ -302,33 +310,6 @@ def _tell(configuration: dict[str, Any], service: str, facts: Mapping[str, Any])
             configuration[f"{service}_{name}"] = value
 
 
-def _faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:
-    """The names of the method's faults. Raises `UsageError` for a name that is no action, and for pauses before one."""
-    actions = {one.get("name"): one for one in experiment.get("method", []) if one.get("type") == "action"}
-    names = named if named is not None else list(actions)[:1]
-    for name in names:
-        if name not in actions:
-            raise UsageError(
-                f"the observe control's fault {name!r} is no action of the method.", "name one of its actions."
-            )
-        if actions[name].get("pauses", {}).get("before"):
-            raise UsageError(
-                f"the fault {name!r} has a pause before it, which would count as recovery time.",
-                "put the pause after the action before it.",
-            )
-    return frozenset(names)
-
-
-def _heals_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:
-    """The names of heals. Raises `UsageError` for a name that is no action of the method or the rollbacks."""
-    activities = [*experiment.get("method", []), *experiment.get("rollbacks", [])]
-    actions = {one.get("name") for one in activities if one.get("type") == "action"}
-    for name in named or ():
-        if name not in actions:
-            raise UsageError(f"the observe control's heal {name!r} is no action.", "name one of the experiment's.")
-    return frozenset(named or ())
-
-
 def _is_foreign_fault(activity: dict[str, Any]) -> bool:
     return _is_foreign(activity, _faults)
 
@@ -347,53 +328,3 @@ def _stay_dry(dry: Dry) -> None:
             f"with '--dry {dry.value}' faults are injected, and a dry run observes nothing.",
             "run without --dry, or check the experiment with '--dry activities'.",
         )
-
-
-def _import_workload(path: str) -> None:
-    """Import the workload's module: its driver may be missing. Raises `DrillError`."""
-    module, _, name = path.partition(":")
-    try:
-        getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(
-            f"there is no workload {path!r}: {error}.", "name it in the argument 'workload', as 'module:Class'."
-        ) from error
-
-
-def _secret_arguments(service: str, secrets: dict[str, Any] | None) -> dict[str, Any]:
-    """The service's group of the experiment's secrets, as the workload's argument `secrets`."""
-    group = (secrets or {}).get(service)
-    return {"secrets": dict(group)} if group else {}
-
-
-def _parameters(given: dict[str, Any] | None) -> Parameters:
-    try:
-        return Parameters(**(given or {}))
-    except TypeError as error:
-        raise UsageError(
-            f"the observe control's parameters are {given!r}: {error}.", "see docs/measuring.md for their names."
-        ) from error
-
-
-def _rate(given: Any) -> float:
-    try:
-        rate_per_s = float(given)
-    except (TypeError, ValueError):
-        rate_per_s = -1.0
-    if not 0 < rate_per_s <= 1e6:
-        raise UsageError(f"the observe control's rate_per_s is {given!r}.", "give operations a second, above 0.")
-    return rate_per_s
-
-
-def _timeouts(given: dict[str, float]) -> dict[str, float]:
-    for name in given:
-        if name not in TIMEOUTS:
-            raise UsageError(f"the observe control has no argument {name!r}.", f"timeouts are {', '.join(TIMEOUTS)}.")
-    try:
-        timeouts = {name: float(value) for name, value in given.items()}
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"a timeout of the observe control is no number: {error}.", "give seconds.") from error
-    for name, value in timeouts.items():
-        if not 0 <= value < 1e6:
-            raise UsageError(f"the observe control's {name} is {value}.", "give seconds, from 0 up.")
-    return timeouts
