@@ -3,6 +3,7 @@
 click's own 2 and Python's own 1 must not read as verdicts, under `chaos drills` neither.
 """
 
+import errno
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from chaosdrills.errors import INTERNAL, INTERRUPTED, UNAVAILABLE, USAGE, DrillError
+from chaosdrills.errors import INTERRUPTED, UNAVAILABLE, USAGE, DrillError, InternalError, UnavailableError
 
 STATUS_OF_VERDICT = {"met": 0, "missed": 1, "unknown": 2}
 
@@ -51,8 +52,9 @@ def guarded() -> Iterator[None]:
         forget_output()
         raise click.exceptions.Exit(UNAVAILABLE) from error
     except Exception as error:
-        _show(_unexpected(error))
-        raise click.exceptions.Exit(INTERNAL) from error
+        found = _unexpected(error)
+        _show(found)
+        raise click.exceptions.Exit(found.exit_status) from error
 
 
 def forget_output() -> None:
@@ -61,7 +63,10 @@ def forget_output() -> None:
 
 
 def _unexpected(error: Exception) -> DrillError:
-    return DrillError(
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        forget_output()
+        return UnavailableError(f"cannot write: {error.strerror}.", "make room on that disk.")
+    return InternalError(
         f"unexpected {type(error).__name__}: {error}.",
         "set CHAOSDRILLS_DEBUG=1 to see where, and report it with the record if there is one.",
     )
