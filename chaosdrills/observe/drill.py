@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chaosdrills.core.history import NS
+from chaosdrills.core.history import NS, to_ns
 from chaosdrills.core.judge import Judgement, Limits, judge
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.summary import Check, Phase
 from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host.clock import boottime_ns
-from chaosdrills.observe.live import wait_restored
+from chaosdrills.observe.live import lag_ns, wait_restored
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.session import ObserverSession, ObserverSpec
 
@@ -70,6 +70,7 @@ class ObservedDrill:
         self._fault_ns: int | None = None
         self._method_end_ns: int | None = None
         self._stopped_in = ""
+        self._load_ended = False
         self._last_figures: dict[str, Any] | None = None
         self._judgement: Judgement | None = None
         self._error: DrillError | None = None
@@ -182,6 +183,7 @@ class ObservedDrill:
         try:
             with self.during("drain and read back"):
                 result = session.finish(self.plan.drain_timeout_s, self.plan.readback_timeout_s, say)
+            self._load_ended = True
             self.checks += [Check(**check) for check in result.get("checks", [])]
         except DrillError as error:
             self._fail(error)
@@ -194,8 +196,8 @@ class ObservedDrill:
         """
         parameters = self.plan.parameters
         until_ns = max(
-            (self._last_begin_ns or 0) + int((parameters.watch_s + 1.0) * NS),
-            (self._method_end_ns or 0) + int((parameters.stable_s + parameters.slow_s) * NS),
+            (self._last_begin_ns or 0) + to_ns(parameters.watch_s + 1.0),
+            (self._method_end_ns or 0) + to_ns(parameters.stable_s) + lag_ns(parameters),
         )
         if until_ns > boottime_ns():
             say(f"watching for {(until_ns - boottime_ns()) / NS:.0f} s more, so that a relapse is seen")
@@ -222,10 +224,11 @@ class ObservedDrill:
 
     def give_up(self) -> None:
         """End the load of a drill that was interrupted; its record stays, and says that it has no end."""
-        if self._session is not None and not self.over:
+        if self._session is not None and not self._load_ended:
             try:
                 self._last_figures = self._last_figures or self._session.snapshot()
                 self._session.abort()
+                self._load_ended = True
             except DrillError as error:
                 self._fail(error)
 

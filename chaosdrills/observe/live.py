@@ -21,6 +21,11 @@ def restored_after_s(recovery: Recovery) -> float | None:
     return to_s((last.restored_ns or 0) - last.begin_ns)
 
 
+def lag_ns(parameters: Parameters) -> int:
+    """How long ago something was due whose outcome is in the record now, if it has a good one."""
+    return to_ns(parameters.slow_s) + FLUSH_NS
+
+
 def so_far(history: History, now_ns: int) -> History:
     """The record of a running load, as if the load had ended at `now_ns` (on its clock).
 
@@ -43,10 +48,9 @@ def wait_restored(
     `slow_s` may still become good, so it is not looked at yet. The pause between looks grows with what a look costs.
     """
     deadline = time.monotonic() + timeout_s
-    lag_ns = to_ns(parameters.slow_s) + FLUSH_NS
     while True:
         begun = time.monotonic()
-        history = so_far(read_record(record), clock_ns() - lag_ns)
+        history = so_far(read_record(record), clock_ns() - lag_ns(parameters))
         took_s = restored_after_s(recovery_of(history, parameters))
         now = time.monotonic()
         if took_s is not None:

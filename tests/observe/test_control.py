@@ -1,0 +1,267 @@
+"""The observe control's hooks by themselves: what is refused, what is marked, and what never fails a run silently."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chaoslib.exceptions import InterruptExecution, InvalidActivity
+from chaoslib.run import EventHandlerRegistry
+from chaoslib.types import Dry
+
+from chaosdrills.errors import UsageError
+from chaosdrills.faults import lock, marking
+from chaosdrills.observe import control
+from chaosdrills.observe.current import current, set_current
+from tests.observe.drills import over, write_record
+
+WORKLOAD = "tests.observe.memory_workload:MemoryWorkload"
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    yield
+    control.cleanup_control()
+    marking.set_marker(None)
+    set_current(None)
+    lock.release()
+
+
+def action(name: str, module: str = "somebody.else", **more: Any) -> dict[str, Any]:
+    return {"type": "action", "name": name, "provider": {"type": "python", "module": module, "func": "f"}, **more}
+
+
+def experiment(*method: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"title": "it holds", "method": list(method or [action("break it")]), **more}
+
+
+def journal(**more: Any) -> dict[str, Any]:
+    return {"status": "completed", "deviated": False, "node": "box", "run": [], "rollbacks": [], **more}
+
+
+def validated(**arguments: Any) -> None:
+    control.validate_control({"name": "observe", "provider": {"arguments": {"workload": WORKLOAD, **arguments}}})
+
+
+def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    """Start a drill of the memory workload; returns the configuration."""
+    configuration: dict[str, Any] = {"memory_flavour": ""}
+    given = {"service": "memory", "workload": WORKLOAD, "progress": False, **arguments}
+    control.before_experiment_control(described, configuration, **given)
+    return configuration
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"drain_timeout": 5}, "no argument 'drain_timeout'"),
+        ({"drain_timeout_s": "soon"}, "a timeout of the observe control is no number"),
+        ({"start_timeout_s": -1}, "start_timeout_s is -1"),
+        ({"parameters": {"stable": 5}}, "parameters are {'stable': 5}"),
+        ({"parameters": {"stable_s": 0}}, "stable_s is 0"),
+        ({"parameters": {"recovery": "never"}}, "recovery is 'never'"),
+        ({"rate_per_s": 0}, "rate_per_s is 0"),
+        ({"rate_per_s": "fast"}, "rate_per_s is 'fast'"),
+        ({"workload": ""}, "there is no workload ''"),
+        ({"workload": "chaosdrills.nowhere:W"}, "there is no workload 'chaosdrills.nowhere:W'"),
+        ({"workload": "json:W"}, "there is no workload 'json:W'"),
+    ],
+)
+def test_validation_refuses_what_cannot_be_used(arguments: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidActivity, match="control 'observe': ") as caught:
+        validated(**arguments)
+    assert why in str(caught.value)
+    assert "Try: " in str(caught.value)
+
+
+def test_validation_passes_what_can_be_used_and_what_only_a_run_knows() -> None:
+    validated(name="n", faults=["f"], heals=[], drain_timeout_s=5, parameters={"stable_s": 3}, rate_per_s=10.5)
+    validated(rate_per_s="${rate}", parameters={"watch_s": "${watch}"}, workload="${w}", drain_timeout_s="${d}")
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "why"),
+    [
+        ([action("a", pauses={"before": 3})], {}, "the fault 'a' has a pause before it"),
+        ([action("a"), action("b", pauses={"before": 3})], {"faults": ["b"]}, "the fault 'b' has a pause before it"),
+        ([action("a")], {"faults": ["b"]}, "the observe control's fault 'b' is no action of the method"),
+        ([action("a")], {"heals": ["b"]}, "the observe control's heal 'b' is no action"),
+        ([action("a")], {"rate_per_s": -1}, "rate_per_s is -1"),
+        ([action("a")], {"parameters": {"gap": 1}}, "parameters are {'gap': 1}"),
+        ([action("a")], {"workload": "json:W"}, "there is no workload 'json:W'"),
+        ([action("a")], {"workload_arguments": {"refuse": "it is closed."}}, "it is closed. Try: start it."),
+        ([action("a")], {"journals": "/proc/nowhere"}, "cannot make the folder /proc/nowhere/"),
+    ],
+)
+def test_what_cannot_be_observed_interrupts_the_run(method: Any, arguments: dict[str, Any], why: str) -> None:
+    with pytest.raises(InterruptExecution) as caught:
+        begin(experiment(*method), **arguments)
+    assert why in str(caught.value)
+    assert "Try: " in str(caught.value)
+
+
+def test_a_pause_after_a_fault_and_before_another_action_is_fine() -> None:
+    begin(experiment(action("a", pauses={"after": 3}), action("b", pauses={"before": 3})))
+    assert current() is not None
+
+
+def test_an_unexpected_error_interrupts_the_run_too() -> None:
+    with pytest.raises(InterruptExecution, match="The observe control failed: KeyError: 'title'"):
+        begin({"method": []})
+
+
+def test_two_observe_controls_are_refused() -> None:
+    begin(experiment())
+    with pytest.raises(InterruptExecution, match="the experiment has two observe controls"):
+        begin(experiment())
+
+
+@pytest.mark.parametrize("dry", [Dry.ACTIONS, Dry.ACTIVITIES])
+def test_a_dry_run_observes_nothing(tmp_path: Path, dry: Dry) -> None:
+    begin(experiment(dry=dry))
+    assert current() is None
+    assert not (tmp_path / "journals").exists()
+    ended = journal()
+    control.after_experiment_control(experiment(dry=dry), ended)
+    assert ended == journal(node="")
+
+
+@pytest.mark.parametrize("dry", [Dry.PROBES, Dry.PAUSE])
+def test_a_dry_run_that_would_inject_is_refused(dry: Dry) -> None:
+    with pytest.raises(InterruptExecution, match=f"with '--dry {dry.value}' faults are injected"):
+        begin(experiment(dry=dry))
+
+
+def test_what_the_workload_says_is_told_to_activities_but_never_over_the_users_word() -> None:
+    assert begin(experiment())["memory_flavour"] == "memory"
+    control.cleanup_control()
+    configuration = {"memory_flavour": "mine"}
+    control.before_experiment_control(experiment(), configuration, service="memory", workload=WORKLOAD, progress=False)
+    assert configuration == {"memory_flavour": "mine"}
+
+
+def marks() -> list[tuple[str, str]]:
+    drill = current()
+    assert drill is not None
+    drill.give_up()
+    return [(mark.name, mark.label) for mark in drill.judged().history.marks if mark.name[0] in "fh"]
+
+
+def activity(one: dict[str, Any], status: str | None = "succeeded", output: Any = None) -> None:
+    """One activity between its two hooks; `status` None: it was interrupted."""
+    control.before_activity_control(one)
+    state = None if status is None else {"activity": one, "status": status, "output": output}
+    control.after_activity_control(one, state)
+
+
+def test_the_first_action_is_the_fault_unless_others_are_named() -> None:
+    begin(experiment(action("a"), action("b")))
+    activity(action("a"))
+    activity(action("b"))
+    assert marks() == [("fault_begin", "a"), ("fault_end", "a")]
+
+
+def test_named_faults_and_heals_are_marked() -> None:
+    begin(experiment(action("a"), action("b"), action("c")), faults=["b"], heals=["c"])
+    for name in ("a", "b", "c"):
+        activity(action(name))
+    assert marks() == [("fault_begin", "b"), ("fault_end", "b"), ("heal_begin", "c"), ("heal_end", "c")]
+
+
+@pytest.mark.parametrize(
+    ("status", "output"), [("failed", None), (None, None), ("succeeded", []), ("succeeded", False)]
+)
+def test_a_fault_that_failed_or_hit_nothing_has_no_end(status: str | None, output: Any) -> None:
+    begin(experiment(action("a")))
+    activity(action("a"), status, output)
+    assert marks() == [("fault_begin", "a")]
+
+
+def test_faults_that_mark_themselves_and_dry_ones_are_left_alone() -> None:
+    ours, dry = action("a", "chaosdrills.kafka.actions"), action("b", dry="actions")
+    begin(experiment(ours, dry), faults=["a", "b"])
+    activity(ours)
+    activity(dry)
+    assert marks() == []
+
+
+def test_a_fault_that_cannot_be_marked_is_not_injected() -> None:
+    begin(experiment(action("a")))
+    drill = current()
+    assert drill is not None
+    drill.close()
+    with pytest.raises(InterruptExecution, match="the observer has ended"):
+        control.before_activity_control(action("a"))
+    assert drill.trouble.startswith("the observer has ended")
+
+
+def test_background_faults_are_waited_for() -> None:
+    described = experiment(action("a", background=True), action("b", background=True), action("c"))
+    begin(described, faults=["a", "c"], parameters={"baseline_s": 0.5, "stable_s": 0.5})
+    control.before_method_control(described)
+    drill = current()
+    assert drill is not None
+    assert drill.pending_faults == {"a"}
+    activity(action("a"), "failed")
+    assert drill.pending_faults == set()
+
+
+def test_the_last_word_is_said_once_the_toolkit_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    registry = EventHandlerRegistry()
+    control.configure_control(registry, service="memory")
+    registry.finish({"experiment": {}})
+    assert capsys.readouterr().out.splitlines()[0] == "Verdict: unknown"
+    registry.finish({"experiment": {"dry": Dry.ACTIVITIES}})
+    assert capsys.readouterr().out == ""
+
+
+def judged(folder: Path, ended: dict[str, Any], **record: Any) -> dict[str, Any]:
+    """The journal after the last hook of a drill with this record."""
+    folder.mkdir()
+    write_record(folder / "record", **record)
+    drill = over(folder)
+    drill._last_figures = {}
+    drill.judged()
+    set_current(drill)
+    control.after_experiment_control(experiment(), ended)
+    return ended
+
+
+def test_the_summary_is_in_the_journal(tmp_path: Path) -> None:
+    ended = judged(tmp_path / "run", journal())
+    assert (ended["status"], ended["node"]) == ("completed", "")
+    assert ended["chaosdrills"] == json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert ended["chaosdrills"]["verdict"] == "met"
+
+
+def test_what_is_not_met_is_failed(tmp_path: Path) -> None:
+    assert judged(tmp_path / "run", journal(), lost=1)["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "more", [{"status": "interrupted"}, {"status": "aborted"}, {"status": "failed"}, {"deviated": True}]
+)
+def test_what_the_toolkit_says_already_stays(tmp_path: Path, more: dict[str, Any]) -> None:
+    before = journal(**more)
+    ended = judged(tmp_path / "run", dict(before), lost=1)
+    assert {name: ended[name] for name in more} == more
+    assert ended["chaosdrills"]["verdict"] == "missed"
+
+
+def test_an_interrupted_run_is_never_met(tmp_path: Path) -> None:
+    summary = judged(tmp_path / "run", journal(status="interrupted"))["chaosdrills"]
+    assert summary["verdict"] == "unknown"
+    assert summary["why"][0].startswith("drill: the run was interrupted in the phase")
+
+
+def test_a_drill_that_cannot_be_concluded_is_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any) -> None:
+        raise UsageError("it is broken.")
+
+    monkeypatch.setattr(control, "conclude", broken)
+    ended = judged(tmp_path / "run", journal())
+    assert ended["status"] == "failed"
+    assert "chaosdrills" not in ended
