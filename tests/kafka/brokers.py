@@ -1,13 +1,16 @@
 """What the tests of faults on real brokers share."""
 
 import re
+import signal
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chaosdrills.faults import lock, marking
 from chaosdrills.faults.healing import heal_outstanding
-from chaosdrills.host.nodes import Cluster
-from chaosdrills.host.processes import wait_until
+from chaosdrills.host.nodes import Cluster, Node
+from chaosdrills.host.processes import send_signal, wait_until
 from chaosdrills.kafka.actions import wait_whole
 from chaosdrills.kafka.client import Admin, Connection
 
@@ -38,6 +41,20 @@ def make_whole(lab: Cluster) -> None:
     lock.release()
     healing.demand()
     wait_whole(90, configuration=settings(lab))
+
+
+@contextmanager
+def paused(nodes: list[Node]) -> Iterator[None]:
+    """Pause brokers (SIGSTOP), and have them go on afterwards."""
+    for node in nodes:
+        assert node.process is not None
+        send_signal(node.process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for node in nodes:
+            assert node.process is not None
+            send_signal(node.process, signal.SIGCONT)
 
 
 def last_controller(lab: Cluster) -> int:

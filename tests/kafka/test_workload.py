@@ -2,8 +2,6 @@
 
 import signal
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,13 @@ from chaosdrills.core.history import NO_SEQ, Outcome
 from chaosdrills.core.judge import Limits, judge
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import DrillError, UnavailableError, UsageError
-from chaosdrills.host.nodes import Cluster, Node, load, start_node
+from chaosdrills.host.nodes import Cluster, load, start_node
 from chaosdrills.host.processes import send_signal, wait_gone, wait_until
 from chaosdrills.kafka.client import Admin, Connection, Producer, Trouble, new_producer
 from chaosdrills.kafka.health import wait_whole
 from chaosdrills.kafka.payload import Sealer
 from chaosdrills.lab.ports import is_free
+from tests.kafka.brokers import paused
 from tests.kafka.conftest import Drill, StartDrill
 
 pytestmark = pytest.mark.lab
@@ -41,20 +40,6 @@ def written(drill: Drill, outcome: Outcome) -> dict[int, set[int]]:
     writes = drill.history.writes
     chosen = writes.select(writes.outcome == outcome)
     return {stream: set(chosen.seq[chosen.stream == stream].tolist()) for stream in range(len(drill.history.streams))}
-
-
-@contextmanager
-def paused(nodes: list[Node]) -> Iterator[None]:
-    """Pause brokers, and have the cluster whole again afterwards."""
-    for node in nodes:
-        assert node.process is not None
-        send_signal(node.process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for node in nodes:
-            assert node.process is not None
-            send_signal(node.process, signal.SIGCONT)
 
 
 def leader_of(lab: Cluster, topic: str, partition: int) -> int:
