@@ -34,7 +34,11 @@ def longest_gap_s(drill: Drill, partitions: list[int]) -> float:
 def test_a_watchful_client_goes_on_with_the_next_leader_and_a_plain_one_waits(
     kafka_lab: Cluster, start_drill: StartDrill
 ) -> None:
-    """Both at once, so that they meet the same pause: it ends 4 s after the watchful one is back."""
+    """Both at once, so that they meet the same pause.
+
+    It ends when the watchful one has been served well for 8 s, counted from writes that were due up to 1 s before
+    acknowledgements came again: so it was back for over 6 s.
+    """
     both = watchful, plain = start_drill(reader=False), start_drill(reader=False, client="plain")
     wait_whole(Connection(kafka_lab.endpoint), [1, 2, 3], 60)
     cluster = load("kafka")
@@ -46,7 +50,7 @@ def test_a_watchful_client_goes_on_with_the_next_leader_and_a_plain_one_waits(
     begun = time.monotonic()
     with paused([victim]):
         assert wait_until(lambda: max(clean_s(drill) for drill in both) < 1, 10), "nobody noticed"
-        assert wait_until(lambda: clean_s(watchful) > 4, 40), watchful.session.snapshot()
+        assert wait_until(lambda: clean_s(watchful) > 8, 40), watchful.session.snapshot()
         assert clean_s(plain) == 0
         paused_s = time.monotonic() - begun
     assert wait_until(lambda: clean_s(plain) > 2, 40), plain.session.snapshot()
