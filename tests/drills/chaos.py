@@ -66,6 +66,14 @@ def with_foreign_fault(func: str = "nothing", *later: dict[str, Any], **more: An
     return made
 
 
+def in_memory(described: Experiment, workload: str = "tests.observe.memory_workload:MemoryWorkload") -> Experiment:
+    """The same on a service in memory: for what does not depend on the service."""
+    control(described).update(service="memory", workload=workload, workload_arguments={})
+    hypothesis = described["steady-state-hypothesis"]  # which asks for fresh data, and this service has no reader
+    hypothesis["probes"] = [it for it in hypothesis["probes"] if it["provider"]["func"] != "freshness"]
+    return described
+
+
 @dataclass(frozen=True)
 class Place:
     """Where runs happen: the lab's endpoint (empty: each has a lab of its own) and state, and a folder for each run."""

@@ -12,6 +12,11 @@ def nothing() -> str:
     return "done"
 
 
+def find_nothing() -> list[str]:
+    """Hit what a selector matches, which is nothing."""
+    return []
+
+
 def fail() -> None:
     """Fail."""
     raise RuntimeError("the cloud says no")

@@ -14,7 +14,7 @@ import pytest
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host import nodes
 from chaosdrills.host.processes import wait_until
-from tests.drills.chaos import WAIT, Experiment, Place, Run, action, control, experiment, with_foreign_fault
+from tests.drills.chaos import WAIT, Experiment, Place, Run, action, control, experiment, in_memory, with_foreign_fault
 
 pytestmark = pytest.mark.lab
 
@@ -38,7 +38,7 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     """Drills that break nothing, under way together."""
     place = Place(tmp_path_factory.mktemp("accidents"), lab.endpoint, lab.state)
     harmless = with_foreign_fault()
-    full = with_foreign_fault("nothing", action(experiment(), WAIT))
+    full = in_memory(with_foreign_fault("nothing", action(experiment(), WAIT)))
     control(full)["rate_per_s"] = 200
     interrupted = {name: place.start_beside(harmless, name) for name in ("watch", "drain and read back", "baseline")}
     runs = {

@@ -1,6 +1,6 @@
 """Faults of other extensions, marked by the observe control; faults in the background; drills without a baseline.
 
-Drills that kill no broker are under way together, since most of their time is spent in waiting.
+Drills that do nothing to a broker are under way together, on a service in memory: their time is spent in waiting.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,18 @@ from collections.abc import Iterator
 import pytest
 
 from chaosdrills.host import nodes
-from tests.drills.chaos import WAIT, Experiment, Place, Run, action, control, experiment, foreign, with_foreign_fault
+from tests.drills.chaos import (
+    WAIT,
+    Experiment,
+    Place,
+    Run,
+    action,
+    control,
+    experiment,
+    foreign,
+    in_memory,
+    with_foreign_fault,
+)
 
 pytestmark = pytest.mark.lab
 
@@ -25,24 +36,23 @@ def paused(lab: Place, monkeypatch: pytest.MonkeyPatch) -> Experiment:
 
 
 def named() -> Experiment:
-    described = with_foreign_fault("nothing", foreign("nothing", "another"))
-    control(described)["faults"] = ["another"]
+    others = foreign("nothing", "another"), action(experiment(), WAIT), foreign("nothing", "its heal")
+    described = in_memory(with_foreign_fault("nothing", *others))
+    control(described)["faults"], control(described)["heals"] = ["another"], ["its heal"]
     return described
 
 
 def flaky() -> Experiment:
-    described = with_foreign_fault()
-    arguments = control(described)
-    arguments |= {"service": "memory", "workload": "tests.drills.flaky:FlakyWorkload", "baseline_timeout_s": 5}
-    arguments["workload_arguments"] = {}
+    described = in_memory(with_foreign_fault(), "tests.drills.flaky:FlakyWorkload")
+    control(described)["baseline_timeout_s"] = 5
     return described
 
 
 def checked_all_along() -> Experiment:
     described = with_foreign_fault("nothing", action(experiment(), WAIT))
     hypothesis = described["steady-state-hypothesis"]
-    hypothesis["probes"] = hypothesis["probes"][2:]
-    return described
+    hypothesis["probes"] = hypothesis["probes"][1:]
+    return in_memory(described)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +60,8 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     place = Place(tmp_path_factory.mktemp("foreign"), lab.endpoint, lab.state)
     with pytest.MonkeyPatch.context() as monkeypatch:
         described = {"pause": paused(lab, monkeypatch)}
-    described |= {"fail": with_foreign_fault("fail"), "named": named(), "flaky": flaky()}
+    described |= {"fail": in_memory(with_foreign_fault("fail")), "named": named(), "flaky": flaky()}
+    described |= {"hits nothing": in_memory(with_foreign_fault("find_nothing"))}
     runs = {name: place.start_beside(one, name) for name, one in described.items()}
     strategy = ("--hypothesis-strategy", "continuously")
     runs["checked all along"] = place.start_beside(checked_all_along(), "checked all along", *strategy)
@@ -90,9 +101,22 @@ def test_a_foreign_fault_that_fails_has_no_end_and_is_never_met(ended: Run) -> N
 
 
 @pytest.mark.parametrize("ended", ["named"], indirect=True)
-def test_a_fault_that_is_not_named_is_not_marked(ended: Run) -> None:
-    assert [mark.label for mark in ended.history.marks[:2]] == ["another", "another"]
+def test_what_is_named_is_marked_and_nothing_else(ended: Run) -> None:
     assert ended.status == 0, ended.log
+    assert [(mark.name, mark.label) for mark in ended.history.marks[:4]] == [
+        ("fault_begin", "another"),
+        ("fault_end", "another"),
+        ("heal_begin", "its heal"),
+        ("heal_end", "its heal"),
+    ]
+
+
+@pytest.mark.parametrize("ended", ["hits nothing"], indirect=True)
+def test_a_foreign_fault_that_hit_nothing_is_never_met(ended: Run) -> None:
+    assert ended.status == 1
+    assert ended.marks() == ["fault_begin", "load_end", "drained"]
+    assert ended.line("Verdict") == "unknown"
+    assert ended.line("Why").startswith('the fault "somebody else\'s fault" hit nothing: it returned nothing')
 
 
 @pytest.mark.parametrize("ended", ["checked all along"], indirect=True)
@@ -137,3 +161,19 @@ def test_a_fault_in_the_background_is_waited_for_and_one_that_is_not_healed_in_t
     assert "was not healed before the data was read back" in run.line("Why")
     assert run.line("RTO").endswith(" s (600 s allowed)")
     assert [it["status"] for it in run.journal["rollbacks"]] == ["succeeded"], "the rollback has healed it"
+
+
+def test_one_drill_at_a_time(place: Place) -> None:
+    """A second drill injects nothing while the first has its fault outstanding, and the first does not notice."""
+    go_on = place.folder / "go on"
+    fault = with_foreign_fault("wait_for_file", arguments={"path": str(go_on)})
+    first = place.start(in_memory(fault), "first")
+    first.wait_mark("fault_begin")
+    second = place.run(in_memory(with_foreign_fault()), "second")
+    assert second.status == 1
+    assert "another drill has faults outstanding on this machine: process " in second.line("Why")
+    assert "Try: wait until it has ended" in second.log
+    assert "fault_begin" not in second.marks()
+    go_on.touch()
+    assert first.end() == 0, first.log
+    assert first.line("Verdict") == "met"
