@@ -9,7 +9,7 @@ install, `chaos discover` still lists all, and brokers are still healed.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from chaoslib.exceptions import ActivityFailed
@@ -20,7 +20,8 @@ from chaosdrills.faults.heal_log import Entry
 from chaosdrills.faults.healing import Healing, heal_outstanding
 from chaosdrills.faults.injection import inject
 from chaosdrills.faults.kill import Kill, kill_target
-from chaosdrills.faults.lab import reachable_lab
+from chaosdrills.faults.lab import is_lab, reachable_lab
+from chaosdrills.host.nodes import load
 
 __all__ = ["heal_brokers", "kill_broker", "start_broker", "wait_whole"]
 
@@ -77,17 +78,18 @@ def start_broker(
             chosen = entry.target.handle.get("node") == node if role == "id" else entry.target.role == role
             return chosen and not entry.held
 
-        return _healed(heal_outstanding(SERVICE, wanted))
+        return _healed(configuration, wanted)
 
 
 def heal_brokers(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """Start every broker of the lab that a drill has killed and not started again; safe to repeat.
 
-    Marked if it has something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`.
-    Fails, keeping what is left in the heal log, if a broker does not come back.
+    Has nothing to do where the experiment talks to another cluster. Marked if it has something to do. Returns when they
+    accept connections, with `{"healed": 1, "nothing_to_do": 0}`. Fails, keeping what is left in the heal log, if a
+    broker does not come back.
     """
     with failing():
-        return _healed(heal_outstanding(SERVICE, lambda entry: not entry.held))
+        return _healed(configuration, lambda entry: not entry.held)
 
 
 def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
@@ -127,6 +129,13 @@ def drill_topic(configuration: Configuration = None) -> str:
     return str((configuration or {}).get("kafka_topic") or "")
 
 
-def _healed(healing: Healing) -> dict:
+def _healed(configuration: Configuration, wanted: Callable[[Entry], bool]) -> dict:
+    """Heal the entries that are `wanted`; none where the experiment talks to another cluster than the lab.
+
+    What an earlier drill left in the lab is then not this drill's to heal, and its marks would be no evidence of it.
+    """
+    servers = str((configuration or {}).get("kafka_bootstrap_servers") or "")
+    elsewhere = bool(servers) and load(SERVICE) is not None and not is_lab(SERVICE, servers)
+    healing = Healing([]) if elsewhere else heal_outstanding(SERVICE, wanted)
     healing.demand()
     return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}

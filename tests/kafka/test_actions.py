@@ -12,6 +12,7 @@ from chaoslib.provider.python import run_python_activity, validate_python_activi
 from chaosdrills.faults import marking
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host import nodes
+from chaosdrills.host.processes import wait_until
 from chaosdrills.kafka.actions import heal_brokers, kill_broker, start_broker, wait_whole
 from chaosdrills.kafka.client import Admin, Connection
 from chaosdrills.kafka.probes import cluster_whole
@@ -36,8 +37,8 @@ def marks():
     return kept
 
 
-def leader_of(lab, topic):
-    return Admin(Connection(lab.endpoint)).view(5).topics[topic][0].leader
+def leader_of(lab, topic, partition=0):
+    return Admin(Connection(lab.endpoint)).view(5).topics[topic][partition].leader
 
 
 def listening(lab):
@@ -152,6 +153,48 @@ def test_what_a_killed_drill_left_is_healed_by_the_command_from_another_folder(l
     assert listening(lab) == {1, 2, 3}
     again = run_heal(tmp_path)
     assert (again.returncode, again.stdout) == (0, "Nothing to heal.\n")
+
+
+def test_a_drill_of_another_cluster_heals_and_marks_nothing_of_the_lab(lab, marks, tmp_path):
+    argv = [sys.executable, "-c", INJECTOR, f'{{"kafka_bootstrap_servers": "{lab.endpoint}"}}']
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as earlier:
+        assert earlier.stdout.readline() == "kill -9 of broker 3\n"
+        earlier.kill()
+    for servers in ("kafka.example:9092", f"{lab.endpoint},kafka.example:9092"):
+        assert heal_brokers(configuration={"kafka_bootstrap_servers": servers}) == NOTHING
+        assert start_broker("id", 3, configuration={"kafka_bootstrap_servers": servers}) == NOTHING
+    assert (marks, listening(lab), len(outstanding("kafka")[0])) == ([], {1, 2}, 1)
+
+    assert heal_brokers(configuration=settings(lab)) == {"healed": 1, "nothing_to_do": 0}
+    assert ([name for name, _ in marks], listening(lab)) == (["heal_begin", "heal_end"], {1, 2, 3})
+
+
+def test_on_another_cluster_leaders_of_other_topics_are_left_alone(lab):
+    """The lab under an address that is not written down as its own, as any cluster that is not the lab."""
+    other_address = {"kafka_bootstrap_servers": lab.endpoint.split(",")[0].replace("127.0.0.1", "localhost")}
+    ours, theirs = new_topic(lab), new_topic(lab, partitions=3)
+    home = leader_of(lab, ours)
+    at = next(partition for partition in range(3) if leader_of(lab, theirs, partition) == home)
+    kill_broker("id", broker_id=home, configuration=settings(lab))
+    assert wait_until(lambda: {leader_of(lab, ours), leader_of(lab, theirs, at)}.isdisjoint({home, None}), 60), "stuck"
+    heal_brokers(configuration=settings(lab))
+    assert wait_until(lambda: in_sync(lab, ours, theirs), 60), "not in sync again"
+    away = leader_of(lab, theirs, at)
+    assert home not in (away, leader_of(lab, ours))
+
+    whole = wait_whole(60, configuration={**other_address, "kafka_topic": ours})
+    assert whole == {"brokers": 3, "under_replicated": 0, "preferred": True, "waited_s": whole["waited_s"]}
+    assert (leader_of(lab, ours), leader_of(lab, theirs, at)) == (home, away)
+    assert wait_whole(60, configuration=other_address)["preferred"]
+    assert leader_of(lab, theirs, at) == away
+    wait_whole(60, configuration=settings(lab))
+    assert leader_of(lab, theirs, at) == home
+
+
+def in_sync(lab, *topics):
+    """Whether all three brokers have all of these topics."""
+    seen = Admin(Connection(lab.endpoint)).view(5).topics
+    return all(len(partition.in_sync) == 3 for topic in topics for partition in seen[topic])
 
 
 def run_heal(folder, *arguments):
