@@ -27,6 +27,7 @@ SETTINGS = {
     "auto.offset.reset": "latest",
     "fetch.wait.max.ms": 50,
     "fetch.error.backoff.ms": 100,
+    "fetch.queue.backoff.ms": 10,
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 8192,
 }
