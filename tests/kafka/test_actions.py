@@ -101,7 +101,7 @@ def test_the_active_controller_is_killed_and_another_is_found(lab, marks):
     assert listening(lab) == {1, 2, 3} - {before}
     after = active_controller(nodes.load("kafka"))
     assert after != before
-    assert after == last_controller(lab)
+    assert wait_until(lambda: last_controller(lab) == after, 20), f"the brokers' logs do not say that it is {after}"
     second = kill_broker("random", seed=5, configuration=settings(lab))
     assert second["what"].endswith("(at random, seed 5)")
     assert len(listening(lab)) == 1
