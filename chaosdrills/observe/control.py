@@ -237,6 +237,7 @@ def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **a
         return
     try:
         _end_load(drill, state["status"])
+        _tell_left(drill)
         _outcome = conclude(drill, state)
         state["chaosdrills"] = _outcome.summary
         failed = _outcome.summary["verdict"] != "met"
@@ -257,6 +258,13 @@ def _end_load(drill: ObservedDrill, status: str) -> None:
         except DrillError as error:
             drill.note_error(error.message)
     drill.give_up()
+
+
+def _tell_left(drill: ObservedDrill) -> None:
+    """Say what the rollbacks, the last chance of a run, did not heal."""
+    left = drill.check_left()
+    if left:
+        logger.error(f"{left} is still not healed. Try: run 'chaos drills heal'.")
 
 
 def _finish(drill: ObservedDrill) -> None:

@@ -18,6 +18,8 @@ from chaosdrills.core.summary import Check, Phase
 from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host.clock import boottime_ns
+from chaosdrills.host.nodes import load
+from chaosdrills.host.processes import this_process
 from chaosdrills.observe.live import lag_ns, wait_restored
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.session import ObserverSession, ObserverSpec
@@ -216,11 +218,22 @@ class ObservedDrill:
 
     def _check_healed(self) -> None:
         """Loss is decided only after heal: what is still broken now would be read back broken."""
-        left = [entry.target.label for entry in outstanding(self.plan.service)[0] if entry.mine]
+        left = self._unhealed()
         if left:
-            self.checks.append(
-                Check("healed", False, f"{', '.join(left)} was not healed before the data was read back")
-            )
+            self.checks.append(Check("healed", False, f"{left} was not healed before the data was read back"))
+
+    def _unhealed(self) -> str:
+        """Which of this drill's faults are outstanding; empty if none is."""
+        return ", ".join(entry.target.label for entry in outstanding(self.plan.service)[0] if entry.mine)
+
+    def check_left(self) -> str:
+        """Note which faults of this drill are left behind, and return them; none are on a lab that ends with it."""
+        cluster = load(self.plan.service)
+        ends_too = cluster is None or cluster.owner == this_process()
+        left = "" if ends_too else self._unhealed()
+        if left:
+            self.checks.append(Check("left behind", False, f"{left} is still not healed: run 'chaos drills heal'"))
+        return left
 
     def give_up(self) -> None:
         """End the load of a drill that was interrupted; its record stays, and says that it has no end."""

@@ -103,6 +103,19 @@ def test_ctrl_c_in_mid_fault_heals_at_once(place: Place) -> None:
     assert [it["status"] for it in run.journal["rollbacks"]] == ["succeeded"]
 
 
+def test_a_second_ctrl_c_leaves_the_heal_to_the_command_and_says_so(place: Place) -> None:
+    run = place.start(experiment())
+    run.wait_for(f"Action: {WAIT}")
+    run.interrupt()
+    run.wait_for("Action: start every killed broker")
+    run.interrupt()
+    run.end(60)
+    never_met(run, f"{INTERRUPTED} '{WAIT}'")
+    assert outstanding()[0] == [] or "is still not healed. Try: run 'chaos drills heal'." in run.log
+    healed = place.drills("heal")
+    assert healed.returncode == 0, healed.stdout + healed.stderr
+
+
 def test_an_observer_that_is_killed_in_mid_fault(place: Place) -> None:
     run = place.start(experiment())
     run.wait_for(f"Action: {WAIT}")
@@ -147,6 +160,7 @@ def test_a_broker_that_never_comes_back(place: Place) -> None:
     assert "cannot start /nonexistent/java: No such file or directory" in run.line("Why")
     assert re.search(r"in the report\)$", run.line("Why"))
     assert "is not whole after 3 s: missing broker" in run.log
+    assert re.search(r"broker \d \(leader of .*\) is still not healed. Try: run 'chaos drills heal'.", run.log)
     assert [entry.fault for entry in outstanding()[0]] == ["kill"], "what is not healed is not forgotten"
     healed = place.drills("heal")
     assert healed.returncode == 0, healed.stdout + healed.stderr
