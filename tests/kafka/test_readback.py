@@ -59,9 +59,10 @@ def test_messages_and_the_end_move_the_position() -> None:
 
 @pytest.mark.parametrize("other", [Event(0, 900, END), Event(0, 900), Event(0, 3, KafkaError._AUTO_OFFSET_RESET)])
 def test_what_comes_of_another_partition_is_not_of_this_one(other: Event) -> None:
-    it = reading([other, Event(1, 10)])
+    it = reading([other, Event(1, 10), other], [other])
     assert [message.of for message in it.next_batch(1000)] == [1]
     assert it.position == 11
+    assert (it.next_batch(1000), it.position) == ([], 11)
 
 
 def test_a_log_that_moved_is_an_error() -> None:
