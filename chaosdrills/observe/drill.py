@@ -37,7 +37,7 @@ class Plan:
 
     service: str
     workload: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
     rate_per_s: float = 200.0
     limits: Limits = field(default_factory=Limits)
     parameters: Parameters = field(default_factory=Parameters)
