@@ -7,6 +7,7 @@ from typing import Any
 
 from chaosdrills import __version__
 from chaosdrills.core.judge import Judgement
+from chaosdrills.core.stored import record_check
 from chaosdrills.core.summary import Check, Drill, summarise, unmeasured
 from chaosdrills.errors import DrillError
 from chaosdrills.host.files import write_json
@@ -42,7 +43,7 @@ def conclude(drill: ObservedDrill, journal: dict[str, Any]) -> Outcome:
     why = ""
     try:
         judgement = drill.judged()
-        checks.append(_record_check(judgement))
+        checks.append(record_check(judgement))
     except DrillError as error:
         why = next((check.detail for check in checks if not check.ok), error.message.rstrip("."))
     about = _about(drill, checks)
@@ -150,11 +151,6 @@ def _failed(run: dict[str, Any]) -> str:
     why = lines[-1].replace("chaoslib.exceptions.ActivityFailed: ", "") if lines else _refused(run)
     why = why.partition(" Try: ")[0].rstrip(".")
     return f"{name} ({why})" if why else name
-
-
-def _record_check(judgement: Judgement) -> Check:
-    warnings = judgement.history.warnings
-    return Check("record", not warnings, "; ".join(warnings) or "complete, its checksums are right")
 
 
 def _write_report(drill: ObservedDrill, summary: dict[str, Any], judgement: Judgement | None) -> str:
