@@ -24,7 +24,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.host.files import write_json
 from chaosdrills.host.locks import held
 from chaosdrills.host.paths import state_dir
-from chaosdrills.host.processes import Identity, is_alive, spawn
+from chaosdrills.host.processes import Identity, is_alive, spawn, uninterrupted
 
 VERSION = 1
 CHANGE_S = 30.0
@@ -128,8 +128,9 @@ def start_node(service: str, node_id: int) -> bool:
         node = cluster.node(node_id)
         if node.alive:
             return False
-        node.process = spawn(node.argv, Path(node.log), Path(node.cwd), node.env)
-        save(cluster)
+        with uninterrupted():  # a process that nobody wrote down holds the node's ports for ever
+            node.process = spawn(node.argv, Path(node.log), Path(node.cwd), node.env)
+            save(cluster)
         return True
 
 

@@ -7,8 +7,10 @@ boot; proc(5)). A pid alone may belong to another process by the time it is used
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +97,28 @@ def spawn(
     return identity
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the block has ended: what is done in it is done wholly.
+
+    For what takes milliseconds, such as starting a process and writing it down. Signals reach the main thread only, so
+    in others there is nothing to do. A child does not inherit this.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    before = {number: signal.signal(number, lambda signum, frame: caught.append(signum)) for number in _INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if caught:
+            signal.raise_signal(caught[0])
+
+
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
 
 
