@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from chaosdrills.host.nodes import Cluster
-from chaosdrills.host.processes import identify
+from chaosdrills.host.nodes import Cluster, load, start_node
+from chaosdrills.host.processes import identify, wait_until
 from chaosdrills.lab import lifecycle
+from chaosdrills.lab.lifecycle import service_module
 from chaosdrills.lab.ports import is_free
 
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
@@ -49,3 +50,23 @@ def kafka_lab(state_home: Path) -> Iterator[Cluster]:
         yield cluster
     finally:
         lifecycle.down("kafka")
+
+
+@pytest.fixture(autouse=True)
+def whole_kafka_lab(request: pytest.FixtureRequest) -> None:
+    """Before each test of `kafka_lab`: start what an earlier test left dead, and bring the fixture up to date.
+
+    A node that was killed and started is another process, so the `Cluster` that the session began with grows stale.
+    """
+    if "kafka_lab" not in request.fixturenames:
+        return
+    cluster: Cluster = request.getfixturevalue("kafka_lab")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(request.getfixturevalue("state_home")))
+        for node in cluster.nodes:
+            start_node("kafka", node.id)
+        found = load("kafka")
+    assert found is not None, "the session's Kafka lab is gone: a test has ended it"
+    cluster.nodes[:] = found.nodes
+    ready = wait_until(lambda: not service_module("kafka").awaited(cluster), 90, 0.2)
+    assert ready, f"the session's Kafka lab is not whole: {service_module('kafka').awaited(cluster)}"
