@@ -44,6 +44,7 @@ def main() -> None:
             content = record(options.seconds, Path(folder), cluster.endpoint).read_bytes()
     finally:
         lifecycle.down("kafka")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
     print(f"{options.output}: {len(content):,} bytes, {options.output.stat().st_size:,} compressed")
 
