@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chaosdrills.core.history import History
+from chaosdrills.host.clock import boottime_ns
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import wait_until
 from chaosdrills.observe.reading import read_record
@@ -31,6 +32,10 @@ class Drill:
     @property
     def history(self) -> History:
         return read_record(self.record)
+
+    def clock_ns(self) -> int:
+        """The instant now on the record's clock."""
+        return boottime_ns() - self.session.origin_ns
 
     def wait_acked(self, count: int, timeout_s: float = 60) -> None:
         """Wait until `count` more writes were acknowledged."""
