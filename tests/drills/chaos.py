@@ -23,7 +23,7 @@ CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 USER = "somebody-real"
 MARKER = "CHAOSDRILLS_TEST_RUN"
 
-SHORT = {"stable_s": 2, "baseline_s": 3, "watch_s": 3}
+SHORT = {"stable_s": 1.5, "baseline_s": 2, "watch_s": 2}
 WAIT = "wait until the service has recovered by itself"
 
 Experiment = dict[str, Any]
@@ -33,7 +33,7 @@ def experiment(**workload_arguments: Any) -> Experiment:
     """The shipped broker loss with short waits and little load; `workload_arguments` go over its own."""
     made: Experiment = json.loads(shipped()["kafka-broker-loss.json"])
     arguments = control(made)
-    arguments |= {"parameters": dict(SHORT), "rate_per_s": 60, "baseline_timeout_s": 120}
+    arguments |= {"parameters": dict(SHORT), "rate_per_s": 80, "baseline_timeout_s": 120}
     arguments["workload_arguments"] |= workload_arguments
     action(made, WAIT)["provider"]["arguments"]["timeout_s"] = 60
     made["steady-state-hypothesis"]["probes"][0]["tolerance"]["range"] = [20, 1000]

@@ -66,7 +66,7 @@ def never_met(run: Run, why: str) -> None:
 @pytest.mark.parametrize(
     ("phase", "said"),
     [
-        ("baseline", "waiting for 3 s of clean service"),
+        ("baseline", "waiting for 2 s of clean service"),
         ("watch", "watching for"),
         ("drain and read back", "reading back: "),
     ],
