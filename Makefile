@@ -8,6 +8,9 @@ MODULES := chaosdrills tests benchmarks
 # Tests that only compute, with a low priority beside those that run real servers and watch them.
 PURE := tests/core tests/report
 
+# The others wait for servers most of their time: so several at once, each with labs of its own. A file stays together.
+WORKERS ?= 3
+
 .PHONY: drill test test-pure test-servers lint validate bench clean
 
 drill: $(VENV)/.all
@@ -20,7 +23,7 @@ test-pure: $(VENV)/.dev
 	nice -n 15 $(BIN)/python -m pytest -q $(PURE)
 
 test-servers: $(VENV)/.dev
-	$(BIN)/python -m pytest -q tests $(addprefix --ignore=,$(PURE))
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests $(addprefix --ignore=,$(PURE))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(MODULES)
