@@ -10,7 +10,7 @@ what may still be broken. Format (version 1), all keys required::
      "owner": {"pid": 1, "start_ticks": 2}, "drill": "kafka-broker-loss"}
 
 `owner` is the process that injected it. `boot_id` tells entries of before a restart of this machine, which undid every
-fault on its processes. `drill` may be empty.
+fault on its processes, and none that a command did elsewhere. `drill` may be empty.
 """
 
 import json

@@ -8,6 +8,8 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chaosdrills.errors import UnavailableError
@@ -47,6 +49,36 @@ def release(kept: bool = False) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def kept(drill: str = "") -> Iterator[None]:
+    """Hold the lock for the whole of the block, whatever is healed in it; afterwards as `hold` does.
+
+    Raises `UnavailableError` as `hold` does.
+    """
+    path = _path()
+    before = path in _kept
+    hold(drill, keep=True)
+    try:
+        yield
+    finally:
+        if not before:
+            _kept.discard(path)
+
+
+def holder() -> str:
+    """Who holds the lock now, as "process 17 (kafka-broker-loss)"; empty if nobody does. Takes nothing.
+
+    Whoever wrote itself into the file and still has it open holds it.
+    """
+    path = _path()
+    try:
+        text = path.read_bytes()
+        pid = int(json.loads(text)["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return _named(text) if _has_open(pid, path) else ""
+
+
 def _take(path: Path, drill: str) -> int:
     """The descriptor that holds the lock. Raises `UnavailableError` naming the holder, or `OSError`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -74,7 +106,23 @@ def _path() -> Path:
 def _holder(descriptor: int) -> str:
     """Who has it, as far as it has been written yet."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        holder = json.loads(os.pread(descriptor, 4096, 0))
-        name = f" ({holder['drill']})" if holder["drill"] else ""
-        return f"process {int(holder['pid'])}{name}"
+        return _named(os.pread(descriptor, 4096, 0))
     return "a process that has just taken it"
+
+
+def _named(text: bytes) -> str:
+    """What a holder has written, in words. Raises `ValueError`, `KeyError` or `TypeError` if it is not that."""
+    holder = json.loads(text)
+    name = f" ({holder['drill']})" if holder["drill"] else ""
+    return f"process {int(holder['pid'])}{name}"
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    """Whether the process `pid` has the file open."""
+    with contextlib.suppress(OSError):
+        wanted = path.stat()
+        for entry in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(f"/proc/{pid}/fd/{entry}"), wanted):
+                    return True
+    return False

@@ -6,12 +6,12 @@ a process is waited for. Format (version 1)::
 
     {"version": 1, "service": "kafka", "owner": {"pid": 1, "start_ticks": 2} | null, "endpoint": "127.0.0.1:29092,...",
      "options": {...}, "nodes": [{"id": 1, "endpoint": "127.0.0.1:29092", "argv": [...], "env": {...}, "cwd": "...",
-     "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null}, ...],
+     "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null, "stopping": false}, ...],
      "guard": {"pid": 5, "start_ticks": 6} | null}
 
 `owner` is the process whose death ends the lab, `guard` the one that sees to it; both null for a lab started by
-``lab up``. Two locks lie beside it: ``lock`` is held for the moment of one change, ``up.lock`` for the whole of an up
-or a down.
+``lab up``. `stopping` (may be missing: false) says that the process was told to end. Two locks lie beside it: ``lock``
+is held for the moment of one change, ``up.lock`` for the whole of an up or a down.
 """
 
 import json
@@ -32,7 +32,10 @@ CHANGE_S = 30.0
 
 @dataclass
 class Node:
-    """One server: how to start it, where its data and log are, and which process it is now (None: stopped)."""
+    """One server: how to start it, where its data and log are, and which process it is now (None: stopped).
+
+    `stopping`: that process was told to end, and may take a while.
+    """
 
     id: int
     endpoint: str
@@ -42,6 +45,7 @@ class Node:
     log: str
     data_dir: str
     process: Identity | None = None
+    stopping: bool = False
 
     @property
     def alive(self) -> bool:
@@ -129,9 +133,19 @@ def start_node(service: str, node_id: int) -> bool:
         if node.alive:
             return False
         with uninterrupted():  # a process that nobody wrote down holds the node's ports for ever
-            node.process = spawn(node.argv, Path(node.log), Path(node.cwd), node.env)
+            node.process, node.stopping = spawn(node.argv, Path(node.log), Path(node.cwd), node.env), False
             save(cluster)
         return True
+
+
+def note_stopping(service: str, process: Identity) -> None:
+    """Write down that `process` is about to be told to end; nothing if it is no node of `service`'s lab."""
+    with changing(service):
+        cluster = load(service)
+        node = next((each for each in cluster.nodes if each.process == process), None) if cluster else None
+        if cluster is not None and node is not None:
+            node.stopping = True
+            save(cluster)
 
 
 def _identity(data: dict[str, int] | None) -> Identity | None:

@@ -131,7 +131,8 @@ def _count(name: str, value: Any) -> int:
     return value
 
 
-def _truth(name: str, value: Any) -> bool:
+def truth(name: str, value: Any) -> bool:
+    """True or false; configuration and environment have them as texts. Raises `UsageError`."""
     texts = {"true": True, "1": True, "false": False, "0": False}
     if isinstance(value, str) and value.lower() in texts:
         return texts[value.lower()]
@@ -141,7 +142,7 @@ def _truth(name: str, value: Any) -> bool:
 
 
 def _optional_truth(name: str, value: Any) -> bool | None:
-    return None if value is None else _truth(name, value)
+    return None if value is None else truth(name, value)
 
 
 def _acks(name: str, value: Any) -> str:
@@ -169,8 +170,8 @@ _CHECKS: Mapping[str, Any] = {
     "payload_bytes": _count,
     "acks": _acks,
     "enable_idempotence": _optional_truth,
-    "reader": _truth,
-    "keep_topic": _truth,
+    "reader": truth,
+    "keep_topic": truth,
     "topic_config": _texts,
     "properties": _object,
     "secrets": _object,

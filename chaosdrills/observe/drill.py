@@ -17,6 +17,7 @@ from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.summary import Check, Phase
 from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.faults.heal_log import outstanding
+from chaosdrills.faults.registry import is_local
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.host.nodes import load
 from chaosdrills.host.processes import this_process
@@ -222,15 +223,16 @@ class ObservedDrill:
         if left:
             self.checks.append(Check("healed", False, f"{left} was not healed before the data was read back"))
 
-    def _unhealed(self) -> str:
-        """Which of this drill's faults are outstanding; empty if none is."""
-        return ", ".join(entry.target.label for entry in outstanding(self.plan.service)[0] if entry.mine)
+    def _unhealed(self, local: bool = True) -> str:
+        """Which of this drill's faults are outstanding, those on this machine's processes if `local`; empty if none."""
+        mine = [entry for entry in outstanding(self.plan.service)[0] if entry.mine]
+        return ", ".join(entry.target.label for entry in mine if local or not is_local(entry.fault))
 
     def check_left(self) -> str:
         """Note which faults of this drill are left behind, and return them; none are on a lab that ends with it."""
         cluster = load(self.plan.service)
         ends_too = cluster is None or cluster.owner == this_process()
-        left = "" if ends_too else self._unhealed()
+        left = self._unhealed(local=not ends_too)
         if left:
             self.checks.append(Check("left behind", False, f"{left} is still not healed: run 'chaos drills heal'"))
         return left

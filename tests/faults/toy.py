@@ -13,10 +13,10 @@ from chaosdrills.host.processes import stop, wait_until
 SERVICE = "toy"
 
 
-def answers(endpoint: str) -> bool:
+def answers(endpoint: str, timeout_s: float = 5) -> bool:
     """A client's view: whether the server at `endpoint` answers an HTTP request."""
     host, port = endpoint.split(":")
-    with suppress(OSError), socket.create_connection((host, int(port)), timeout=5) as connection:
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=timeout_s) as connection:
         connection.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
         return connection.recv(5) == b"HTTP/"
     return False
