@@ -15,13 +15,13 @@ from chaosdrills.lab.ports import is_free
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
 
 
-def free_base_port() -> int:
-    """A base port for a Kafka lab whose six ports are free now, below the range the kernel hands out itself."""
+def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
+    """A base port for a Kafka lab whose ports are free now, below the range the kernel hands out itself."""
     first = 20000 + os.getpid() % 50 * 200
     for base in range(first, 32000, 200):
-        if all(is_free(base + offset) for offset in PORTS_OF_A_LAB):
+        if all(is_free(base + offset) for offset in offsets):
             return base
-    raise RuntimeError("no six free ports for a lab between 20000 and 32000")
+    raise RuntimeError("no free ports for a lab between 20000 and 32000")
 
 
 @pytest.fixture(scope="session")

@@ -16,14 +16,17 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
 from chaosdrills.errors import DrillError
+from chaosdrills.faults.fault import Fault, Target
 from chaosdrills.faults.heal_log import Entry
 from chaosdrills.faults.healing import Healing, heal_outstanding
 from chaosdrills.faults.injection import inject
+from chaosdrills.faults.isolate import Isolate, isolate_target
 from chaosdrills.faults.kill import Kill, kill_target
 from chaosdrills.faults.lab import is_lab, reachable_lab
-from chaosdrills.host.nodes import load
+from chaosdrills.faults.slow import Slow, slow_target
+from chaosdrills.host.nodes import Cluster, load
 
-__all__ = ["heal_brokers", "kill_broker", "start_broker", "wait_whole"]
+__all__ = ["heal_brokers", "isolate_broker", "kill_broker", "slow_broker", "start_broker", "wait_whole"]
 
 SERVICE = "kafka"
 
@@ -139,3 +142,75 @@ def _healed(configuration: Configuration, wanted: Callable[[Entry], bool]) -> di
     healing = Healing([]) if elsewhere else heal_outstanding(SERVICE, wanted)
     healing.demand()
     return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}
+
+
+def isolate_broker(
+    role: str = "leader",
+    topic: str = "",
+    partition: int = 0,
+    broker_id: int = 0,
+    seed: int = 0,
+    scope: str = "all",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Cut brokers of the lab off the network, silently and in both directions; they go on running.
+
+    Brokers are chosen as by `kill_broker`. `scope`: "all"; "clients", who then reach the other brokers only, while the
+    cluster is whole for itself; "peers", so that the broker is fenced, and its clients still reach it. Needs a lab with
+    the option network ("isolable"). Marks itself. Returns `{"hit": 1, "brokers": "2", "what": "isolation of broker 2
+    (...)"}`. Fails, having hit nothing, if the experiment's cluster is not the lab.
+    """
+
+    def target(cluster: Cluster, node_id: int, label: str) -> Target:
+        return isolate_target(cluster, node_id, label, role, scope)
+
+    with failing():
+        return _hit(Isolate(), (role, topic, partition, broker_id, seed), target, configuration, secrets)
+
+
+def slow_broker(
+    role: str = "leader",
+    topic: str = "",
+    partition: int = 0,
+    broker_id: int = 0,
+    seed: int = 0,
+    latency_ms: float = 100.0,
+    jitter_ms: float = 0.0,
+    scope: str = "all",
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Let what brokers of the lab send and receive take `latency_ms` longer, in each direction.
+
+    Brokers are chosen as by `kill_broker`, `scope` is that of `isolate_broker`; `jitter_ms` more or less, at random.
+    Needs a lab with the option network "proxied". Marks itself. Returns `{"hit": 1, "brokers": "2", "what": "slow
+    network of broker 2 (...): 100 ms each way"}`. Fails, having hit nothing, on any other cluster.
+    """
+
+    def target(cluster: Cluster, node_id: int, label: str) -> Target:
+        return slow_target(cluster, node_id, label, role, float(latency_ms), float(jitter_ms), scope)
+
+    with failing():
+        return _hit(Slow(), (role, topic, partition, broker_id, seed), target, configuration, secrets)
+
+
+def _hit(
+    fault: Fault,
+    asked: tuple[str, str, int, int, int],
+    target: Callable[[Cluster, int, str], Target],
+    configuration: Configuration,
+    secrets: Secrets,
+) -> dict:
+    """Inject `fault` into the brokers that are `asked` for: role, topic, partition, broker's id, seed."""
+    from chaosdrills.kafka.admin import connection_of
+    from chaosdrills.kafka.roles import Wish, choose
+
+    role, topic, partition, broker_id, seed = asked
+    connection = connection_of(configuration, secrets)
+    cluster = reachable_lab(SERVICE, connection.bootstrap_servers)
+    wish = Wish(role, topic or drill_topic(configuration), int(partition), int(broker_id), int(seed))
+    targets = [target(cluster, each.node_id, each.label) for each in choose(wish, cluster, connection)]
+    logger.info("about to begin the %s", " and the ".join(fault.describe(each) for each in targets))
+    what = inject(fault, targets)
+    return {"hit": len(targets), "brokers": ", ".join(str(each.handle["node"]) for each in targets), "what": what}
