@@ -13,6 +13,7 @@ from chaosdrills.lab.lifecycle import service_module
 from chaosdrills.lab.ports import is_free
 
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
+OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 
 
 def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:

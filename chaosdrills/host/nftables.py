@@ -30,6 +30,8 @@ Rule = Sequence[Expression]
 HOOKS = {"in": 1, "out": 3}  # NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT
 HEADER, GENERIC = struct.Struct("=IHHII"), struct.Struct("=BBH")
 NETFILTER = 12  # NETLINK_NETFILTER
+SO_SNDBUFFORCE = 32
+LARGEST = 64 << 20  # of a batch, in bytes; a rule takes 300
 REQUEST, ACK, INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300
 NEW, AT_THE_END = 0x600, 0xC00  # exclusively created, appended
 ERROR, DONE = 2, 3
@@ -199,6 +201,7 @@ def _change(changes: Sequence[Change]) -> None:
     batch.append(_message(BATCH_END, REQUEST, last + 1, family=socket.AF_UNSPEC))
     try:
         with _netlink() as kernel:
+            kernel.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, LARGEST)
             kernel.send(b"".join(batch))
             _require_done(kernel, last)
     except OSError as error:

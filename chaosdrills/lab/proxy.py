@@ -86,8 +86,8 @@ class Proxy:
             sum(it.jitter_ms for it in here) * MILLI,
         )
 
-    def _accepted(self, route: Route, accepted: socket.socket) -> None:
-        source = self._source(route, accepted.getpeername()[1]) if route.who in PEERS else None
+    def _accepted(self, route: Route, accepted: socket.socket, port: int) -> None:
+        source = self._source(route, port) if route.who in PEERS else None
         connection = Connection(accepted, route.behind, self._condition(route, source), self._forget, route.refused)
         self._connections[connection] = (route, source)
 

@@ -22,7 +22,7 @@ MOST_PLUGS = 8
 PLUG_S = 0.005
 POLL_S = 0.02
 
-Accepted = Callable[["Route", socket.socket], None]
+Accepted = Callable[["Route", socket.socket, int], None]  # route, socket, the port that it comes from
 
 
 class Route:
@@ -107,7 +107,7 @@ class Route:
                     accepted.close()
                     continue
                 accepted.setblocking(False)
-                self._accepted(self, accepted)
+                self._accepted(self, accepted, port)
 
     async def _wait_listening(self) -> None:
         loop = asyncio.get_running_loop()

@@ -33,7 +33,7 @@ from chaosdrills.kafka.actions import heal_brokers, isolate_broker, slow_broker,
 from chaosdrills.kafka.client import Admin, Connection, KafkaError, Trouble, new_producer
 from chaosdrills.lab import kafka_wire, lifecycle
 from chaosdrills.lab.status import status
-from tests.conftest import free_base_port
+from tests.conftest import OFFSETS, free_base_port
 from tests.faults.networks import FILTERED
 from tests.kafka.brokers import make_whole, new_topic, settings
 from tests.kafka.conftest import Drill
@@ -42,7 +42,6 @@ pytestmark = pytest.mark.lab
 
 SESSION_S = 3
 QUICK = {"broker.session.timeout.ms": SESSION_S * 1000, "broker.heartbeat.interval.ms": 500}
-OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))
 INJECTOR = """
 import json, sys
 from chaosdrills.kafka.actions import isolate_broker
