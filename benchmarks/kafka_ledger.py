@@ -1,7 +1,8 @@
 """What the ledger costs: acknowledged messages a second at full rate, with it and without, in alternating rounds.
 
 Run ``python benchmarks/kafka_ledger.py [--rounds 5] [--seconds 8] [--perf-test] [--bootstrap host:port,...]``; without
-an address it starts a lab of its own, ``--network proxied`` on such a network. Each round measures these producers, the order turning with every round:
+an address it starts a lab of its own, ``--network proxied`` on such a network. Each round measures these
+producers, the order turning with every round:
 
 - `ledger`: the observer, whole: self-describing payloads with a checksum, a delivery report for each message, live
   figures, the record on disk. No reader beside it, since none of the others has one.
