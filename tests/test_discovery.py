@@ -30,6 +30,8 @@ def test_the_kafka_activities_are_listed(activities):
         ("action", "stop_broker"),
         ("action", "start_broker"),
         ("action", "heal_brokers"),
+        ("action", "isolate_broker"),
+        ("action", "slow_broker"),
         ("action", "wait_whole"),
         ("probe", "cluster_whole"),
         ("probe", "partition_leader"),

@@ -7,13 +7,12 @@ What `kill`, `stop` and `pause` have in common. Their targets' handle is
 import os
 import select
 import signal
-import socket
-from contextlib import suppress
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
 from chaosdrills.host.nodes import Cluster, Node, load, start_node
 from chaosdrills.host.processes import Identity, is_alive, send_signal, wait_until
+from chaosdrills.host.sockets import accepts
 
 
 class NodeFault:
@@ -119,14 +118,6 @@ def end(victim: Identity, signum: int, timeout_s: float) -> bool | None:
         return _wait_ended(handle, timeout_s) if send_signal(victim, signum) else None
     finally:
         os.close(handle)
-
-
-def accepts(endpoint: str) -> bool:
-    """Whether `endpoint` (host:port) accepts a connection within a second."""
-    host, port = endpoint.rsplit(":", 1)
-    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1.0):
-        return True
-    return False
 
 
 def _wait_ended(handle: int, timeout_s: float) -> bool:

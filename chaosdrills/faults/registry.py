@@ -2,11 +2,13 @@
 
 from chaosdrills.faults.command import Command
 from chaosdrills.faults.fault import Fault
+from chaosdrills.faults.isolate import Isolate
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.pause import Pause
+from chaosdrills.faults.slow import Slow
 from chaosdrills.faults.stop import Stop
 
-FAULTS: dict[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause(), Command())}
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause(), Isolate(), Slow(), Command())}
 
 
 def find(name: str) -> Fault | None:

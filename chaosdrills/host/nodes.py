@@ -6,12 +6,17 @@ a process is waited for. Format (version 1)::
 
     {"version": 1, "service": "kafka", "owner": {"pid": 1, "start_ticks": 2} | null, "endpoint": "127.0.0.1:29092,...",
      "options": {...}, "nodes": [{"id": 1, "endpoint": "127.0.0.1:29092", "argv": [...], "env": {...}, "cwd": "...",
-     "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null, "stopping": false}, ...],
-     "guard": {"pid": 5, "start_ticks": 6} | null}
+     "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null, "stopping": false,
+     "listeners": {"client": 29092}, "behind": {"client": 29142}, "uid": 60901 | null}, ...],
+     "guard": {"pid": 5, "start_ticks": 6} | null, "network": "plain", "proxy": {"pid": 7, "start_ticks": 8} | null}
 
 `owner` is the process whose death ends the lab, `guard` the one that sees to it; both null for a lab started by
-``lab up``. `stopping` (may be missing: false) says that the process was told to end. Two locks lie beside it: ``lock``
-is held for the moment of one change, ``up.lock`` for the whole of an up or a down.
+``lab up``. `stopping` (may be missing: false) says that the process was told to end. `network` says how its nodes can
+be cut off (`chaosdrills.host.network`); to it belong a node's `listeners`, the ports on which others reach it, the
+ports `behind` a proxy where it then really listens, its own user `uid`, and the lab's `proxy`. A file without these is
+one of a plain network.
+
+Two locks lie beside it: ``lock`` is held for the moment of one change, ``up.lock`` for the whole of an up or a down.
 """
 
 import json
@@ -35,6 +40,8 @@ class Node:
     """One server: how to start it, where its data and log are, and which process it is now (None: stopped).
 
     `stopping`: that process was told to end, and may take a while.
+    `listeners` are the TCP ports at which others reach it, by who they are ("client", "replication", "controller");
+    `behind` those at which it listens itself where a proxy stands before it. `uid` is its own user, if it has one.
     """
 
     id: int
@@ -46,6 +53,9 @@ class Node:
     data_dir: str
     process: Identity | None = None
     stopping: bool = False
+    listeners: dict[str, int] = field(default_factory=dict)
+    behind: dict[str, int] = field(default_factory=dict)
+    uid: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -63,6 +73,8 @@ class Cluster:
     owner: Identity | None = None
     options: dict[str, Any] = field(default_factory=dict)
     guard: Identity | None = None
+    network: str = "plain"
+    proxy: Identity | None = None
 
     def node(self, node_id: int) -> Node:
         """The node `node_id`. Raises `UnavailableError` naming those there are."""
@@ -99,8 +111,9 @@ def _parse(data: dict[str, Any]) -> Cluster:
     if data["version"] != VERSION:
         raise ValueError(f"version {data['version']!r} is not {VERSION}")
     nodes = [Node(**{**node, "process": _identity(node["process"])}) for node in data["nodes"]]
-    owner, guard = _identity(data["owner"]), _identity(data.get("guard"))
-    return Cluster(data["service"], data["endpoint"], nodes, owner, data["options"], guard)
+    owner, guard, proxy = _identity(data["owner"]), _identity(data.get("guard")), _identity(data.get("proxy"))
+    network = data.get("network", "plain")
+    return Cluster(data["service"], data["endpoint"], nodes, owner, data["options"], guard, network, proxy)
 
 
 def save(cluster: Cluster) -> None:

@@ -26,9 +26,11 @@ from chaosdrills.host.nodes import load
 
 __all__ = [
     "heal_brokers",
+    "isolate_broker",
     "kill_broker",
     "pause_broker",
     "restart_brokers",
+    "slow_broker",
     "start_broker",
     "stop_broker",
     "wait_whole",
@@ -116,6 +118,61 @@ def pause_broker(
     `{"paused": 1, "brokers": "2", "what": "pause of broker 2 (...)"}`.
     """
     return _hit("pause", "paused", locals())
+
+
+def isolate_broker(
+    role: str = "leader",
+    topic: str = "",
+    partition: int = 0,
+    broker_id: int = -1,
+    seed: int = 0,
+    scope: str = "all",
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    max_targets: int = 1,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Cut brokers off the network, silently and in both directions; they go on running.
+
+    `scope`: "all"; "clients", who then reach the other brokers only, while the cluster is whole for itself; "peers", so
+    that the broker is fenced, and its clients still reach it. The lab needs the option network ("isolable"); elsewhere
+    it is your own command's business. All other arguments are those of `kill_broker`. Returns `{"isolated": 1,
+    "brokers": "2", "what": "isolation of broker 2 (...)"}`.
+    """
+    return _hit("isolate", "isolated", locals())
+
+
+def slow_broker(
+    role: str = "leader",
+    topic: str = "",
+    partition: int = 0,
+    broker_id: int = -1,
+    seed: int = 0,
+    latency_ms: float = 100.0,
+    jitter_ms: float = 0.0,
+    scope: str = "all",
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    max_targets: int = 1,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Let what brokers send and receive take `latency_ms` longer, in each direction, `jitter_ms` more or less.
+
+    `scope` is that of `isolate_broker`. The lab needs the option network "proxied"; elsewhere it is your own command's
+    business. All other arguments are those of `kill_broker`. Returns `{"slowed": 1, "brokers": "2", "what": "slow
+    network of broker 2 (...): 100 ms each way"}`.
+    """
+    return _hit("slow", "slowed", locals())
 
 
 def restart_brokers(

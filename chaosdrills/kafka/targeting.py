@@ -14,10 +14,12 @@ from typing import Any
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults.command import TIMEOUT_S, Command, argv_of, command_target, filled
 from chaosdrills.faults.fault import Fault, Target
+from chaosdrills.faults.isolate import Isolate, isolate_target
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.lab import is_lab, reachable_lab
 from chaosdrills.faults.node import node_target
 from chaosdrills.faults.pause import Pause
+from chaosdrills.faults.slow import Slow, slow_target
 from chaosdrills.faults.stop import Stop, stopping_within
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.kafka import health
@@ -30,19 +32,25 @@ TARGETS = ("lab", "command")
 STEPS = ("inject", "heal", "check")
 PLACEHOLDERS = ("broker", "host", "port")
 SHORTEST_SECRET = 4
-DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause())}
+DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause(), Isolate(), Slow())}
 """What can be done to a node of the lab, by the names that a command's deed has too."""
 
 
 @dataclass(frozen=True)
 class Means:
-    """How brokers are hit; see above. `argvs` are those of `STEPS` that were given, placeholders and all."""
+    """How brokers are hit; see above. `argvs` are those of `STEPS` that were given, placeholders and all.
+
+    `scope`, `latency_ms` and `jitter_ms` are those of faults on the network, and mean nothing to others.
+    """
 
     target: str = "lab"
     argvs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     timeout_s: float = TIMEOUT_S
     max_targets: int = 1
     degraded_ok: bool = False
+    scope: str = "all"
+    latency_ms: float = 0.0
+    jitter_ms: float = 0.0
 
     @staticmethod
     def of(given: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> "Means":
@@ -66,6 +74,9 @@ class Means:
             seconds("timeout_s", given.get("timeout_s", TIMEOUT_S)),
             whole("max_targets", given.get("max_targets", 1), 1),
             truth("degraded_ok", given.get("degraded_ok", False)),
+            str(given.get("scope", "all")),
+            milliseconds("latency_ms", given.get("latency_ms", 0.0)),
+            milliseconds("jitter_ms", given.get("jitter_ms", 0.0)),
         )
 
 
@@ -117,8 +128,7 @@ def targets_of(deed: str, role: str, chosen: Sequence[Chosen], means: Means, con
     """The targets for brokers that were chosen. Raises `DrillError` if one of them cannot be hit."""
     if means.target == "lab":
         lab = reachable_lab(SERVICE, connection.bootstrap_servers)
-        nodes = [node_target(lab, each.node_id, each.label, role) for each in chosen]
-        return [stopping_within(node, means.timeout_s) for node in nodes] if deed == "stop" else nodes
+        return [_in_lab(deed, role, each, means, lab) for each in chosen]
     addresses = Admin(connection).view(VIEW_TIMEOUT_S).brokers
     return [_by_command(deed, role, each, means, addresses.get(each.node_id, "")) for each in chosen]
 
@@ -181,6 +191,28 @@ def seconds(name: str, given: Any) -> float:
     if not 0 < value < 1e6:
         raise UsageError(f"{name} is {given!r}.", "give seconds, above 0.")
     return value
+
+
+def milliseconds(name: str, given: Any) -> float:
+    """A time in milliseconds, from 0 up. Raises `UsageError`."""
+    try:
+        value = -1.0 if isinstance(given, bool) else float(given)
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise UsageError(f"{name} is {given!r}.", "give milliseconds, from 0 up.")
+    return value
+
+
+def _in_lab(deed: str, role: str, chosen: Chosen, means: Means, lab: Cluster) -> Target:
+    """The target for one node of the lab. Raises `DrillError` if it does not run, or its network cannot do this."""
+    where = (lab, chosen.node_id, chosen.label, role)
+    if deed == "isolate":
+        return isolate_target(*where, means.scope)
+    if deed == "slow":
+        return slow_target(*where, means.latency_ms, means.jitter_ms, means.scope)
+    node = node_target(*where)
+    return stopping_within(node, means.timeout_s) if deed == "stop" else node
 
 
 def _by_command(deed: str, role: str, chosen: Chosen, means: Means, address: str) -> Target:

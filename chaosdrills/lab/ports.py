@@ -1,4 +1,4 @@
-"""Is a port free, and if not, who holds it: from /proc/net/tcp and /proc/*/fd (proc(5))."""
+"""Is a port free, and if not, who holds it."""
 
 import os
 import random
@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chaosdrills.errors import UnavailableError
-
-LOOPBACK = "127.0.0.1"
-LISTEN = "0A"
+from chaosdrills.host.sockets import LISTEN, LOOPBACK, socket_inodes, tcp_sockets
 
 
 def require_free(ports: Iterable[int], hint: str) -> None:
@@ -46,7 +44,7 @@ def holder(port: int) -> str:
     """Who listens on `port`: pid and command, as far as this user may see."""
     inodes = _listening_inodes(port)
     for pid in _pids():
-        if inodes & _socket_inodes(pid):
+        if inodes & socket_inodes(pid):
             return f"process {pid} ({command(pid)})"
     return "a process that this user may not see" if inodes else "a connection that is just closing"
 
@@ -62,34 +60,8 @@ def command(pid: int) -> str:
 
 
 def _listening_inodes(port: int) -> set[str]:
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for row in rows:
-            fields = row.split()
-            if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(fields[9])
-    return inodes
+    return {it.inode for it in tcp_sockets() if it.state == LISTEN and it.local_port == port}
 
 
 def _pids() -> list[int]:
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
-
-
-def _socket_inodes(pid: int) -> set[str]:
-    inodes: set[str] = set()
-    try:
-        descriptors = list(os.scandir(f"/proc/{pid}/fd"))
-    except OSError:
-        return inodes
-    for descriptor in descriptors:
-        try:
-            target = os.readlink(descriptor.path)
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
-    return inodes

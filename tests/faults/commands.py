@@ -7,9 +7,9 @@ was nothing to do.
 import signal
 import sys
 
-from chaosdrills.faults.node import accepts
 from chaosdrills.host import nodes
 from chaosdrills.host.processes import send_signal, thread_states, wait_gone, wait_until
+from chaosdrills.host.sockets import accepts
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGTERM, "pause": signal.SIGSTOP}
 

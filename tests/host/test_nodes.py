@@ -108,7 +108,7 @@ def test_a_change_waits_for_another_but_not_for_ever(folder: Path) -> None:
 def test_the_file_is_what_its_documentation_says(folder: Path) -> None:
     nodes.save(toy(folder))
     data = json.loads((folder / "lab.json").read_text())
-    assert sorted(data) == ["endpoint", "guard", "nodes", "options", "owner", "service", "version"]
+    assert sorted(data) == ["endpoint", "guard", "network", "nodes", "options", "owner", "proxy", "service", "version"]
     assert data["version"] == 1
     assert data["owner"] == {"pid": this_process().pid, "start_ticks": this_process().start_ticks}
     assert data["nodes"][0]["process"] is None
