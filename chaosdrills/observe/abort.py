@@ -21,6 +21,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from chaosdrills.host.clock import boottime_ns
+from chaosdrills.host.processes import Identity
+from chaosdrills.observe.children import descendants
+
 SIGNAL = signal.SIGUSR1
 EXIT_GRACEFULLY = 20  # chaoslib's code for "with rollbacks"
 AGAIN_S = 2.0
@@ -29,10 +33,14 @@ POLL_S = 0.1
 
 
 class Abort:
-    """The abort of one drill. `why` is empty until it is asked for; once `closed`, nothing is cut short any more."""
+    """The abort of one drill. `why` is empty until it is asked for, `at_ns` when that was (CLOCK_BOOTTIME),
+    `children` what activities had started then. Once it is `closed`, nothing is cut short any more.
+    """
 
     def __init__(self) -> None:
         self.why = ""
+        self.at_ns = 0
+        self.children: list[Identity] = []
         self._closed = threading.Event()
         self._asking = threading.Lock()
         self._raised = False
@@ -65,7 +73,7 @@ class Abort:
         with self._asking:
             if self.why or self.closed:
                 return False
-            self.why = why
+            self.why, self.at_ns, self.children = why, boottime_ns(), descendants()
         threading.Thread(target=self._insist, name="abort", daemon=True).start()
         return True
 

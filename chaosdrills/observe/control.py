@@ -49,7 +49,7 @@ from chaosdrills.observe.arguments import (
 from chaosdrills.observe.conditions import conditions_of
 from chaosdrills.observe.current import DRY_RUN, current, set_current
 from chaosdrills.observe.drill import ObservedDrill
-from chaosdrills.observe.ending import heal_at_once
+from chaosdrills.observe.ending import leave_at_once
 from chaosdrills.observe.folder import journals_dir, make_folder, scrub_log
 from chaosdrills.observe.foreign import Foreign
 from chaosdrills.observe.hold import hold_of
@@ -111,7 +111,7 @@ class _Events(RunEventHandler):  # type: ignore[misc]
         if drill.abort.why:
             logger.warning(f"The drill ends: {drill.abort.why}")
             self._journal["status"] = "aborted"  # its rollbacks are played by default, those of "interrupted" are not
-            heal_at_once(drill)
+            leave_at_once(drill)
 
     def finish(self, journal: dict[str, Any]) -> None:
         global _outcome, _concerned

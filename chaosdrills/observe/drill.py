@@ -190,13 +190,13 @@ class ObservedDrill:
             return False
         if self.hold is not None:
             self.hold.shut()
-        threading.Thread(target=self._note_abort, args=(why,), name="abort note", daemon=True).start()
         return True
 
-    def _note_abort(self, why: str) -> None:
-        if self._session is not None:
+    def note_abort(self) -> None:
+        """Put a remark where the abort was asked for."""
+        if self._session is not None and self.abort.why:
             with suppress(DrillError):  # its reason is kept all the same
-                self._session.note(remark(why, self.words), boottime_ns())
+                self._session.note(remark(self.abort.why, self.words), self.abort.at_ns)
 
     def mark_from_outside(self, name: str, label: str, at_ns: int) -> bool:
         """Mark a heal that another process does; false if the record is closed, so that it spoils no figure.

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.lab
 FAULT = "somebody else's fault"
 BY = "aborted by 'chaos drills abort' in the phase"
 HOLD = {"CHAOSDRILLS_HOLD": "1"}
+LONG_S = 280  # longer than a test: only an abort ends it
 
 
 def quiet(*later: dict[str, Any], func: str = "nothing", **more: Any) -> Experiment:
@@ -50,24 +51,28 @@ def with_parameters(described: Experiment, **parameters: float) -> Experiment:
 
 
 def process() -> dict[str, Any]:
-    provider = {"type": "process", "path": "sleep", "arguments": "60"}
+    provider = {"type": "process", "path": "sleep", "arguments": str(LONG_S)}
     return {"type": "action", "name": "a process", "provider": provider}
 
 
 def never_warm() -> Experiment:
-    return with_arguments(quiet(), silent=True)
+    described = with_arguments(quiet(), silent=True)
+    control(described)["start_timeout_s"] = LONG_S
+    return described
 
 
 def never_clean() -> Experiment:
-    return with_parameters(quiet(), baseline_s=60)
+    described = with_parameters(quiet(), baseline_s=LONG_S)
+    control(described)["baseline_timeout_s"] = 2 * LONG_S
+    return described
 
 
 def blocked_fault() -> Experiment:
-    return quiet(func="sleep", arguments={"seconds": 60})
+    return quiet(func="sleep", arguments={"seconds": LONG_S})
 
 
 def blocked_later() -> Experiment:
-    return quiet(foreign("sleep", "a later action", arguments={"seconds": 60}))
+    return quiet(foreign("sleep", "a later action", arguments={"seconds": LONG_S}))
 
 
 def in_a_process() -> Experiment:
@@ -75,27 +80,27 @@ def in_a_process() -> Experiment:
 
 
 def in_a_pause() -> Experiment:
-    return quiet(foreign("nothing", "an action", pauses={"after": 60}))
+    return quiet(foreign("nothing", "an action", pauses={"after": LONG_S}))
 
 
 def before_a_pause() -> Experiment:
-    return quiet(foreign("sleep", "an action", arguments={"seconds": 60}, pauses={"after": 60}))
+    return quiet(foreign("sleep", "an action", arguments={"seconds": LONG_S}, pauses={"after": LONG_S}))
 
 
 def in_the_background() -> Experiment:
-    return quiet(foreign("sleep", "in the background", arguments={"seconds": 60}, background=True))
+    return quiet(foreign("sleep", "in the background", arguments={"seconds": LONG_S}, background=True))
 
 
 def swallowed() -> Experiment:
-    return quiet(foreign("swallow", "swallows all"), foreign("sleep", "is not reached", arguments={"seconds": 60}))
+    return quiet(foreign("swallow", "swallows all"), foreign("sleep", "is not reached", arguments={"seconds": LONG_S}))
 
 
 def watching() -> Experiment:
-    return with_parameters(quiet(), watch_s=60)
+    return with_parameters(quiet(), watch_s=LONG_S)
 
 
 def reading_back() -> Experiment:
-    return with_arguments(quiet(), slow_read_back_s=30)
+    return with_arguments(quiet(), slow_read_back_s=LONG_S)
 
 
 PHASES = {
@@ -133,7 +138,7 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     blind = quiet()
     control(blind)["abort_when"] = {"age_s": 5}
     runs["blind"] = place.start_beside(blind, "blind")
-    default = with_foreign_fault("sleep", arguments={"seconds": 60})
+    default = with_foreign_fault("sleep", arguments={"seconds": LONG_S})
     del default["runtime"]
     runs["default rollbacks"] = place.start_beside(in_memory(default), "default rollbacks")
     yield runs
@@ -147,7 +152,7 @@ def ended_by_abort(run: Run, why: str) -> None:
     assert [line.split(":")[0] for line in run.lines] == ["Verdict", "RTO", "Lost", "Why", "Report"]
     assert run.line("Verdict") == "unknown"
     assert run.line("Why").startswith(why), run.line("Why")
-    assert run.summary["why"][0] == f"drill: {why}" or run.summary["why"][0].startswith(why)
+    assert run.summary["why"][0].startswith(f"drill: {why}")
     assert run.journal["status"] == "aborted"
     assert [it["status"] for it in run.journal["rollbacks"]] == ["succeeded"] * len(run.journal["rollbacks"])
     assert run.journal["rollbacks"] != [], "rollbacks are kept"
@@ -206,7 +211,7 @@ def test_an_abort_condition_ends_a_drill_whose_method_blocks(started: dict[str, 
     why = "aborted by its abort condition (up to 100% of all operations were bad, more than 50%, for 1."
     ended_by_abort(run, why)
     blocked = run.journal["run"][0]
-    assert blocked["duration"] < 50, "it has not waited for the action that blocks"
+    assert blocked["duration"] < 200, "it has not waited for the action that blocks"
     assert run.marks() == ["fault_begin", "heal_begin", "heal_end", "load_end", "drained"]
     assert why in (run.drill / "report.md").read_text().replace("\\", "")
 
@@ -222,7 +227,7 @@ def test_a_condition_that_could_never_be_seen_is_refused_before_anything_is_inje
 def test_two_terminals_at_once(lab: Place, tmp_path: Path) -> None:
     """Go and abort race: whoever is first, the drill ends in good order, is not met, and nothing is left."""
     place = Place(tmp_path, lab.endpoint, lab.state)
-    run = place.start_beside(quiet(foreign("sleep", "blocks", arguments={"seconds": 60})), "race", env=HOLD)
+    run = place.start_beside(quiet(foreign("sleep", "blocks", arguments={"seconds": LONG_S})), "race", env=HOLD)
     try:
         run.wait_phase("hold")
         env = {**run.env, MARKER: "other terminals"}
@@ -260,7 +265,7 @@ def test_an_abort_condition_heals_real_brokers_while_the_method_blocks(place: Pl
     described = experiment()
     kill = action(described, "kill the leader")
     kill["provider"]["arguments"] = {"role": "followers", "partition": 0}
-    described["method"] = [kill, foreign("sleep", "blocks", arguments={"seconds": 100})]
+    described["method"] = [kill, foreign("sleep", "blocks", arguments={"seconds": LONG_S})]
     described["rollbacks"] = []
     control(described)["abort_when"] = {"bad_share": 0.5, "for_s": 2}
     run = place.start(described)
@@ -269,5 +274,5 @@ def test_an_abort_condition_heals_real_brokers_while_the_method_blocks(place: Pl
     assert run.line("Verdict") == "unknown", run.log
     assert run.line("Why").startswith("aborted by its abort condition (up to ")
     assert run.marks() == ["fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained"]
-    assert run.journal["run"][1]["duration"] < 80
+    assert run.journal["run"][1]["duration"] < 200
     assert outstanding() == ([], [])
