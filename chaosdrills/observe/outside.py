@@ -59,7 +59,7 @@ def word_left() -> str:
         path.unlink()
     except OSError:
         return ""
-    return found.strip() or "a heal"
+    return found.strip().strip('"') or "a heal"
 
 
 def _leave_word(owner: Identity, label: str) -> None:

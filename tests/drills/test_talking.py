@@ -142,7 +142,7 @@ def test_remarks_change_no_verdict_and_are_not_exported(noted: Run, tmp_path: Pa
     exported = tmp_path / "history.jsonl"
     assert noted.drills("record", "export", str(noted.drill), "-o", str(exported)).returncode == 0
     assert "while it" not in exported.read_text()
-    limits = ("--rto", "600", "--rpo", "900", "--json")
+    limits = ("--rto", "600", "--rpo", "900", "--stable-s", "1.5", "--baseline-s", "2", "--watch-s", "8", "--json")
     with_notes, without = (noted.drills("judge", str(path), *limits) for path in (noted.drill, exported))
     assert with_notes.stdout == without.stdout
     assert with_notes.returncode == without.returncode == 0
