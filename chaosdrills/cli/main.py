@@ -8,12 +8,18 @@ from chaosdrills import __version__
 from chaosdrills.cli.guard import GuardedGroup
 
 _COMMANDS = {
+    "abort": "chaosdrills.cli.abort:abort",
     "experiments": "chaosdrills.cli.experiments:experiments",
+    "go": "chaosdrills.cli.go:go",
     "heal": "chaosdrills.cli.heal:heal",
     "judge": "chaosdrills.cli.judge:judge",
     "lab": "chaosdrills.cli.lab:lab",
+    "note": "chaosdrills.cli.note:note",
     "record": "chaosdrills.cli.record:record",
+    "repeat": "chaosdrills.cli.repeat:repeat",
     "report": "chaosdrills.cli.report:report",
+    "run": "chaosdrills.cli.run:run",
+    "status": "chaosdrills.cli.status:status",
 }
 
 

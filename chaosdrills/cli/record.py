@@ -19,6 +19,8 @@ def record() -> None:
 def export(file: Path, output: Path | None) -> None:
     """Write the record FILE as a history: one JSON object a line.
 
+    Remarks (chaos drills note) are left out: they are no part of a history, and nothing is judged by them.
+
     \b
     Example: chaos drills record export journals/<run>/record -o history.jsonl
     """

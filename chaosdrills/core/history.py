@@ -83,6 +83,14 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A remark that somebody made while the drill ran, and its instant. Nothing is judged by it."""
+
+    at_ns: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Final:
     """The whole read-back of one stream at `at_ns`: int64 `seqs` in the order found, `NO_SEQ` where damaged."""
 
@@ -95,6 +103,7 @@ class History:
     """Everything an observer recorded. `finals` maps a stream's index to its read-back.
 
     `end_ns` is None when the observer died; `warnings` say what was wrong with the file it came from (a torn tail).
+    `notes` are in records only: the exchange form leaves them out.
     """
 
     service: str
@@ -108,6 +117,7 @@ class History:
     end_ns: int | None = None
     header: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def marks_named(self, *names: str) -> list[int]:
         """Instants (ns) of the marks with one of `names`, ascending."""

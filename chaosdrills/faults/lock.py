@@ -11,10 +11,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.paths import state_dir
 
+_LOCKS = Path("/proc/locks")
 _held: dict[Path, int] = {}
 _kept: set[Path] = set()
 
@@ -65,18 +67,21 @@ def kept(drill: str = "") -> Iterator[None]:
             _kept.discard(path)
 
 
-def holder() -> str:
-    """Who holds the lock now, as "process 17 (kafka-broker-loss)"; empty if nobody does. Takes nothing.
-
-    Whoever wrote itself into the file and still has it open holds it.
-    """
+def holder() -> dict[str, Any] | None:
+    """Who has the lock now, as ``{"pid", "drill"}``; None if nobody has. Takes nothing, so that it disturbs nobody."""
     path = _path()
     try:
-        text = path.read_bytes()
-        pid = int(json.loads(text)["pid"])
+        inode, told = path.stat().st_ino, _told(path.read_bytes())
+        held = any(line.split()[1] == "FLOCK" and f":{inode} " in line for line in _LOCKS.read_text().splitlines())
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return _named(text) if _has_open(pid, path) else ""
+        return None
+    return told if held else None
+
+
+def held_by() -> str:
+    """Who has the lock now, as "process 17 (kafka-broker-loss)"; empty if nobody has."""
+    found = holder()
+    return _named(found) if found else ""
 
 
 def _take(path: Path, drill: str) -> int:
@@ -106,23 +111,16 @@ def _path() -> Path:
 def _holder(descriptor: int) -> str:
     """Who has it, as far as it has been written yet."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        return _named(os.pread(descriptor, 4096, 0))
+        return _named(_told(os.pread(descriptor, 4096, 0)))
     return "a process that has just taken it"
 
 
-def _named(text: bytes) -> str:
-    """What a holder has written, in words. Raises `ValueError`, `KeyError` or `TypeError` if it is not that."""
-    holder = json.loads(text)
+def _told(text: bytes | str) -> dict[str, Any]:
+    """What a holder has written. Raises `ValueError`, `KeyError` or `TypeError` if it is not that."""
+    told = json.loads(text)
+    return {"pid": int(told["pid"]), "drill": str(told["drill"])}
+
+
+def _named(holder: dict[str, Any]) -> str:
     name = f" ({holder['drill']})" if holder["drill"] else ""
-    return f"process {int(holder['pid'])}{name}"
-
-
-def _has_open(pid: int, path: Path) -> bool:
-    """Whether the process `pid` has the file open."""
-    with contextlib.suppress(OSError):
-        wanted = path.stat()
-        for entry in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.stat(f"/proc/{pid}/fd/{entry}"), wanted):
-                    return True
-    return False
+    return f"process {holder['pid']}{name}"

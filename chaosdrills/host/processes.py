@@ -118,7 +118,7 @@ def spawn(
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let SIGINT and SIGTERM wait until the block has ended: what is done in it is done wholly.
+    """Let SIGINT, SIGTERM and SIGUSR1 wait until the block has ended: what is done in it is done wholly.
 
     For what takes milliseconds, such as starting a process and writing it down. Signals reach the main thread only, so
     in others there is nothing to do. A child does not inherit this.
@@ -137,7 +137,7 @@ def uninterrupted() -> Iterator[None]:
             signal.raise_signal(caught[0])
 
 
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
 
 

@@ -40,6 +40,14 @@ CLOSED = frozenset(
 EVIDENCE = ("journal.json", "record", "summary.json", "report.md", "report.html", LOG)
 
 
+JOURNALS = "CHAOSDRILLS_JOURNALS"
+
+
+def journals_dir(given: str, environment: Mapping[str, str]) -> Path:
+    """Where runs get their folders: what the environment says goes over what the experiment says."""
+    return Path(environment.get(JOURNALS) or given)
+
+
 def make_folder(journals: Path, name: str, now: datetime | None = None) -> Path:
     """Make the folder of a run that begins `now`. Raises `UnavailableError` if it cannot be made."""
     utc = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")

@@ -26,18 +26,23 @@ from chaosdrills.core.history import (
     History,
     Ints,
     Mark,
+    Note,
     Operations,
     Outcome,
     to_s,
 )
 from chaosdrills.errors import UsageError
-from chaosdrills.observe.slots import CONT_BYTES, MAGIC, SLOT, SLOT_BYTES, VERSION, Kind, Slots, unsound
+from chaosdrills.observe.slots import CONT_BYTES, MAGIC, READABLE, SLOT, SLOT_BYTES, Kind, Slots, unsound
 
 RECORD_NAME = "record"  # of the file in a folder of a run
 
 _CHUNK = 1 << 22
 _COLUMNS = {"stream": "i", "seq": "q", "invoked_ns": "q", "completed_ns": "q", "outcome": "B"}  # of `Operations`
-_KNOWN = np.isin(np.arange(256), [int(kind) for kind in Kind])
+_KNOWN = {
+    version: np.isin(np.arange(256), [int(kind) for kind in Kind if version > 1 or kind != Kind.NOTE])
+    for version in READABLE
+}
+_TEXTS = np.isin(np.arange(256), (Kind.HEADER, Kind.STREAM, Kind.MARK, Kind.NOTE))
 _NEWER = "copy the record again from where it was written, or upgrade chaosdrills"
 
 
@@ -85,6 +90,7 @@ def describe(history: History, size_bytes: int | None = None) -> dict[str, Any]:
         "reads": _count(history.reads),
         "finals": {"streams": len(history.finals), "seqs": sum(len(final.seqs) for final in history.finals.values())},
         "marks": [{"name": mark.name, "at_s": to_s(mark.at_ns), "label": mark.label} for mark in history.marks],
+        "notes": [{"at_s": to_s(note.at_ns), "text": note.text} for note in history.notes],
         "bytes": size_bytes,
         "warnings": list(history.warnings),
     }
@@ -98,7 +104,8 @@ def _count(operations: Operations) -> dict[str, int]:
 def _duration_s(history: History) -> float | None:
     if history.end_ns is not None:
         return to_s(history.end_ns)
-    instants = [mark.at_ns for mark in history.marks] + [final.at_ns for final in history.finals.values()]
+    instants = [each.at_ns for each in history.marks] + [each.at_ns for each in history.notes]
+    instants += [final.at_ns for final in history.finals.values()]
     for operations in (history.writes, history.reads):
         if len(operations):
             instants += [int(operations.invoked_ns.max()), int(operations.completed_ns.max())]
@@ -150,11 +157,13 @@ class _Reader:
         self._offset = 0  # in the file, of the first slot in hand
         self._crc = 0  # of all before it
         self._blocks = 0
+        self._version = READABLE[-1]
         self._header_end = 0  # of block 0, without which nothing can be read
         self._header: dict[str, Any] | None = None
         self._streams: dict[str, int] = {}
         self._columns = {kind: [array(code) for code in _COLUMNS.values()] for kind in (Kind.WRITE, Kind.READ)}
         self._marks: list[Mark] = []
+        self._notes: list[Note] = []
         self._read_back: list[Slots] = []
         self._end_ns: int | None = None
 
@@ -165,7 +174,7 @@ class _Reader:
         slots = np.frombuffer(data, SLOT)
         self._check_blocks(data, slots)
         kinds = slots["kind"]
-        unknown = np.flatnonzero(~_KNOWN[kinds])
+        unknown = np.flatnonzero(~_KNOWN[self._version][kinds])
         if len(unknown):
             self._damaged(int(unknown[0]), f"a slot of the unknown kind {kinds[unknown[0]]}")
         self._take_texts(slots)
@@ -209,6 +218,7 @@ class _Reader:
             end_ns=self._end_ns,
             header=self._header["extra"],
             warnings=tuple(self._warnings(torn, unfinished)),
+            notes=tuple(self._notes),
         )
 
     def _warnings(self, torn: bytes, unfinished: list[int]) -> Iterator[str]:
@@ -233,13 +243,15 @@ class _Reader:
                 "name a record, or a history in JSON lines.",
             )
         version, size = np.frombuffer(data, "<u8", 2, len(MAGIC)).tolist()
-        if version != VERSION:
+        if version not in READABLE:
             raise UsageError(
-                f"{self._name} is of format version {version} (byte 16); this chaosdrills reads version {VERSION}.",
+                f"{self._name} is of format version {version} (byte 16); this chaosdrills reads "
+                f"versions {READABLE[0]} to {READABLE[-1]}.",
                 f"{_NEWER}.",
             )
         if size != SLOT_BYTES:
             raise UsageError(f"{self._name} has slots of {size} bytes (byte 24), not {SLOT_BYTES}.", f"{_NEWER}.")
+        self._version = version
 
     def _check_blocks(self, data: bytes, slots: Slots) -> None:
         """Compare every seal with its block: number, size, checksum."""
@@ -265,7 +277,7 @@ class _Reader:
     def _take_texts(self, slots: Slots) -> None:
         kinds = slots["kind"]
         headless = kinds == Kind.CONT
-        for at in np.flatnonzero((kinds >= Kind.HEADER) & (kinds <= Kind.MARK)).tolist():
+        for at in np.flatnonzero(_TEXTS[kinds]).tolist():
             head = slots[at]
             length = int(head["seq"])
             body = slots[at + 1 : at + 1 - (-length // CONT_BYTES)]
@@ -293,6 +305,11 @@ class _Reader:
             if mark.name not in MARK_NAMES or type(mark.label) is not str:
                 raise ValueError("not a mark")
             self._marks.append(mark)
+        elif kind == Kind.NOTE:
+            note = Note(int(head["invoked_ns"]), value["text"])
+            if type(note.text) is not str or not note.text:
+                raise ValueError("not a note")
+            self._notes.append(note)
         else:
             texts = [value["service"], value["started_at"]]
             if self._header is not None or not all(type(text) is str for text in texts):

@@ -212,14 +212,14 @@ def test_a_service_is_healed_even_where_its_marks_fail_and_that_is_told(cluster,
 def test_alone_the_lock_is_held_until_all_is_healed(cluster):
     with alone():
         kill(cluster, 1)
-    assert lock.holder(), "a fault of this process is outstanding"
+    assert lock.held_by(), "a fault of this process is outstanding"
     with alone():
         heal_outstanding()
-        assert lock.holder(), "what is healed in it does not end it"
-    assert not lock.holder()
+        assert lock.held_by(), "what is healed in it does not end it"
+    assert not lock.held_by()
 
 
 def test_alone_gives_the_lock_back_where_nothing_was_injected():
     with pytest.raises(UnavailableError), alone():
         raise UnavailableError("no such broker")
-    assert not lock.holder()
+    assert not lock.held_by()

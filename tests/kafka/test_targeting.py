@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_one_clear_error(action, given, error):
         action(**given, configuration=NOWHERE)
     assert error in str(raised.value)
     assert "Try: " in str(raised.value)
-    assert (outstanding(), lock.holder()) == (([], []), "")
+    assert (outstanding(), lock.held_by()) == (([], []), "")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_restart_that_cannot_be(given, error):
     with pytest.raises(ActivityFailed) as raised:
         restart_brokers(**given, configuration=NOWHERE)
     assert error in str(raised.value)
-    assert (outstanding(), lock.holder()) == (([], []), "")
+    assert (outstanding(), lock.held_by()) == (([], []), "")
 
 
 def test_what_comes_as_texts_from_the_environment_is_taken():
