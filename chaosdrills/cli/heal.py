@@ -23,6 +23,9 @@ def heal(service: str | None, force: bool, as_json: bool) -> None:
 
     Reads the heal log, which every fault is written to before it is done. Safe to repeat. Ends with 0 if all is healed
     or there was nothing to do, with 69 if something is left.
+
+    \b
+    Example: chaos drills heal
     """
     from chaosdrills.faults.healing import heal_outstanding
 
