@@ -20,6 +20,7 @@ Bools = npt.NDArray[np.bool_]
 NS = 1_000_000_000
 NO_SEQ = -1  # a read that found nothing, or a damaged payload in a read-back
 NO_TIME = -(2**63)  # `completed_s` null: never completed as far as anyone knows
+FURTHEST_NS = 2**61  # instants lie within it on either side (73 years): sums and differences of them fit into int64
 
 StreamKind = Literal["log", "register"]
 MARK_NAMES = ("fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained")

@@ -19,12 +19,13 @@ one of a plain network.
 Two locks lie beside it: ``lock`` is held for the moment of one change, ``up.lock`` for the whole of an up or a down.
 """
 
-import json
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from chaosdrills.core.kinds import is_of
+from chaosdrills.core.strict import loads
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.files import write_json
 from chaosdrills.host.locks import held
@@ -97,7 +98,7 @@ def load(service: str) -> Cluster | None:
     """
     path = cluster_dir(service) / "lab.json"
     try:
-        return _parse(json.loads(path.read_text()))
+        return _sound(_parse(loads(path.read_bytes())))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -163,3 +164,19 @@ def note_stopping(service: str, process: Identity) -> None:
 
 def _identity(data: dict[str, int] | None) -> Identity | None:
     return None if data is None else Identity(data["pid"], data["start_ticks"])
+
+
+def _sound(cluster: Cluster) -> Cluster:
+    """`cluster`, every value of which is what its class says: people and crashes change files. Raises `ValueError`."""
+    whole: list[Cluster | Node | Identity] = [cluster, *cluster.nodes, *_processes(cluster)]
+    for one in whole:
+        hints = get_type_hints(type(one))
+        for each in fields(one):
+            if not is_of(getattr(one, each.name), hints[each.name]):
+                raise ValueError(f"its {each.name} is not what that can be")
+    return cluster
+
+
+def _processes(cluster: Cluster) -> list[Identity]:
+    held = [value for one in (cluster, *cluster.nodes) for value in vars(one).values()]
+    return [value for value in held if isinstance(value, Identity)]

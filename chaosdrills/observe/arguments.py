@@ -1,12 +1,37 @@
 """The arguments of the observe control, checked before anything is started. Nothing here imports chaoslib."""
 
+import difflib
 import importlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from chaosdrills.core.kinds import in_words, is_of
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UsageError
 
 TIMEOUTS = ("start_timeout_s", "baseline_timeout_s", "settle_timeout_s", "drain_timeout_s", "readback_timeout_s")
+OWN_CHECKS = ("rate_per_s", *TIMEOUTS)  # numbers, and texts that are numbers
+
+
+def arguments_of(control: Mapping[str, Any], named: Iterable[str]) -> dict[str, Any]:
+    """The arguments of the control; `named` are those it takes besides its timeouts. Raises `UsageError` for others."""
+    arguments = (control.get("provider") or {}).get("arguments") or {}
+    if not isinstance(arguments, dict):
+        raise UsageError("the observe control's arguments are no object.", 'write {"name": value}.')
+    known = sorted({*named, *TIMEOUTS})
+    for name in arguments:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known)}."
+            raise UsageError(f"the observe control has no argument {name!r}.", hint)
+    return arguments
+
+
+def require_kinds(given: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for an argument that is not of the type that `hints` say."""
+    for name, value in given.items():
+        if name in hints and name not in OWN_CHECKS and not is_of(value, hints[name]):
+            raise UsageError(f"the observe control's {name} is {value!r}.", f"give {in_words(hints[name])}.")
 
 
 def faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:
@@ -18,7 +43,7 @@ def faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[
             raise UsageError(
                 f"the observe control's fault {name!r} is no action of the method.", "name one of its actions."
             )
-        if actions[name].get("pauses", {}).get("before"):
+        if (actions[name].get("pauses") or {}).get("before"):
             raise UsageError(
                 f"the fault {name!r} has a pause before it, which would count as recovery time.",
                 "put the pause after the action before it.",
@@ -36,12 +61,21 @@ def heals_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[s
     return frozenset(named or ())
 
 
-def import_workload(path: str) -> None:
-    """Import the workload's module: its driver may be missing. Raises `DrillError`."""
+def check_workload(path: str, arguments: Any) -> None:
+    """Import the workload, whose driver may be missing, and have it look at its arguments if it can.
+
+    Values with ``${...}`` in them are known only in a run. Raises `DrillError`.
+    """
+    check = getattr(_imported(path), "check", None)
+    if check is not None and isinstance(arguments or {}, Mapping):
+        check(arguments or {})
+
+
+def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
     try:
-        getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UsageError(
             f"there is no workload {path!r}: {error}.", "name it in the argument 'workload', as 'module:Class'."
         ) from error
@@ -67,7 +101,7 @@ def rate_of(given: Any) -> float:
     """Operations a second. Raises `UsageError` for what is no number above 0."""
     try:
         rate_per_s = float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rate_per_s = -1.0
     if not 0 < rate_per_s <= 1e6:
         raise UsageError(f"the observe control's rate_per_s is {given!r}.", "give operations a second, above 0.")
@@ -81,7 +115,7 @@ def timeouts_of(given: dict[str, float]) -> dict[str, float]:
             raise UsageError(f"the observe control has no argument {name!r}.", f"timeouts are {', '.join(TIMEOUTS)}.")
     try:
         timeouts = {name: float(value) for name, value in given.items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"a timeout of the observe control is no number: {error}.", "give seconds.") from error
     for name, value in timeouts.items():
         if not 0 <= value < 1e6:

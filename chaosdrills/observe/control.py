@@ -26,7 +26,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.run import EventHandlerRegistry, RunEventHandler
@@ -38,11 +38,13 @@ from chaosdrills.faults import lock, marking
 from chaosdrills.host.processes import uninterrupted
 from chaosdrills.observe import abort
 from chaosdrills.observe.arguments import (
+    arguments_of,
+    check_workload,
     faults_of,
     heals_of,
-    import_workload,
     parameters_of,
     rate_of,
+    require_kinds,
     secret_arguments,
     timeouts_of,
 )
@@ -125,16 +127,19 @@ class _Events(RunEventHandler):  # type: ignore[misc]
 
 def validate_control(control: dict[str, Any]) -> None:
     """Refuse arguments that cannot be used, for `chaos validate` and `chaos run`. Raises `InvalidActivity`."""
-    arguments = control.get("provider", {}).get("arguments", {})
-    given = {name: value for name, value in arguments.items() if "${" not in json.dumps(value)}  # known only in a run
     named = set(inspect.signature(before_experiment_control).parameters) - HANDED
     try:
+        arguments = arguments_of(control, named)
+        given = {
+            name: value for name, value in arguments.items() if "${" not in json.dumps(value)
+        }  # known only in a run
+        require_kinds(given, get_type_hints(before_experiment_control))
         timeouts_of({name: value for name, value in given.items() if name not in named})
         parameters_of(given.get("parameters"))
         conditions_of(given.get("abort_when"))
         rate_of(given.get("rate_per_s", 200.0))
         if "workload" in given or "workload" not in arguments:
-            import_workload(given.get("workload", ""))
+            check_workload(given.get("workload", ""), arguments.get("workload_arguments"))
     except DrillError as error:
         raise InvalidActivity(f"control '{control.get('name')}': {error}") from error
 

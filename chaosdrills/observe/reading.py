@@ -6,7 +6,6 @@ failing disk, gives an error or a warning where a mapped file would end the proc
 out once, because a history keeps writes and reads apart and in dense columns.
 """
 
-import json
 import os
 import zlib
 from array import array
@@ -31,12 +30,16 @@ from chaosdrills.core.history import (
     Outcome,
     to_s,
 )
+from chaosdrills.core.strict import loads
 from chaosdrills.errors import UsageError
-from chaosdrills.observe.slots import CONT_BYTES, MAGIC, READABLE, SLOT, SLOT_BYTES, Kind, Slots, unsound
+from chaosdrills.observe.slots import CONT_BYTES, MAGIC, READABLE, SLOT, SLOT_BYTES, Kind, Slots, far, unsound
 
 RECORD_NAME = "record"  # of the file in a folder of a run
 
 _CHUNK = 1 << 22
+_MOST_IN_RUN = 1 << 40  # of a read-back, so that sums of runs fit into int64
+_MOST_FOUND = 1 << 24  # in all read-backs, or as many times what was written: more would only fill the memory
+_MOST_TIMES = 16
 _COLUMNS = {"stream": "i", "seq": "q", "invoked_ns": "q", "completed_ns": "q", "outcome": "B"}  # of `Operations`
 _KNOWN = {
     version: np.isin(np.arange(256), [int(kind) for kind in Kind if version > 1 or kind != Kind.NOTE])
@@ -285,7 +288,7 @@ class _Reader:
                 self._damaged(at, "a text that is cut short")
             headless[at + 1 : at + 1 + len(body)] = False
             try:
-                value = json.loads(body.view(np.uint8).reshape(-1, SLOT_BYTES)[:, 1:].tobytes()[:length].decode())
+                value = loads(body.view(np.uint8).reshape(-1, SLOT_BYTES)[:, 1:].tobytes()[:length])
                 self._take_text(Kind(head["kind"]), head, value)
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 self._damaged(at, f"a text that is not a {Kind(head['kind']).name.lower()}", error)
@@ -296,6 +299,8 @@ class _Reader:
             self._damaged(int(files[-1]) if len(files) else 0, "a beginning that is not at the beginning")
 
     def _take_text(self, kind: Kind, head: np.void, value: Any) -> None:
+        if far(head["invoked_ns"]):
+            raise ValueError("not an instant")
         if kind == Kind.STREAM:
             if type(value) is not str or value in self._streams or head["stream"] != len(self._streams):
                 raise ValueError("not the next stream")
@@ -332,7 +337,9 @@ class _Reader:
         taken = slots[rows]
         is_run = taken["kind"] == Kind.FINAL_RUN
         wrong = (taken["stream"] >= len(self._streams)) | (taken["seq"] < np.where(is_run, NO_SEQ, 0))
-        wrong |= is_run & (taken["completed_ns"] < 1)
+        wrong |= far(taken["invoked_ns"])
+        wrong |= is_run & ((taken["completed_ns"] < 1) | (taken["completed_ns"] > _MOST_IN_RUN))
+        wrong |= is_run & (taken["seq"] > np.iinfo(np.int64).max - taken["completed_ns"])
         if wrong.any():
             self._damaged(int(rows[np.argmax(wrong)]), "a read-back that cannot be")
         self._read_back.append(taken)
@@ -342,7 +349,7 @@ class _Reader:
             self._damaged(0, "a block after the end")
         ends = np.flatnonzero(slots["kind"] == Kind.END)
         if len(ends):
-            if ends[0] != len(slots) - 2:
+            if ends[0] != len(slots) - 2 or far(slots["invoked_ns"][ends[0]]):
                 self._damaged(int(ends[0]), "an end that is not the end")
             self._end_ns = int(slots["invoked_ns"][ends[0]])
 
@@ -354,7 +361,6 @@ class _Reader:
         closed, runs = slots[closing], slots[~closing]
         unfinished = np.setdiff1d(runs["stream"], closed["stream"])
         runs = runs[~np.isin(runs["stream"], unfinished)]
-        seqs = _expanded(runs["seq"], runs["completed_ns"])
         ends = np.concatenate(([0], np.cumsum(runs["completed_ns"])))
         first = ends[np.searchsorted(runs["stream"], closed["stream"], "left")]
         last = ends[np.searchsorted(runs["stream"], closed["stream"], "right")]
@@ -366,6 +372,13 @@ class _Reader:
                 f"{self._name} holds a read-back of stream {name!r} that is its second, or does not add up.",
                 "run the drill again.",
             )
+        written = len(self._columns[Kind.WRITE][0])
+        if ends[-1] > max(_MOST_FOUND, _MOST_TIMES * written):
+            raise UsageError(
+                f"{self._name} holds read-backs of {ends[-1]} records, and {written} were written.",
+                "run the drill again.",
+            )
+        seqs = _expanded(runs["seq"], runs["completed_ns"])
         rows = zip(closed["stream"].tolist(), closed["invoked_ns"].tolist(), first.tolist(), last.tolist(), strict=True)
         return {stream: Final(at_ns, seqs[low:high]) for stream, at_ns, low, high in rows}, unfinished.tolist()
 

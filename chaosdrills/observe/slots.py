@@ -50,7 +50,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from chaosdrills.core.history import NO_SEQ, NO_TIME, Bools, Ints, Outcome
+from chaosdrills.core.history import FURTHEST_NS, NO_SEQ, NO_TIME, Bools, Ints, Outcome
 from chaosdrills.errors import UsageError
 
 VERSION = 2
@@ -121,6 +121,11 @@ def operation_slots(kind: Kind, rows: Ints) -> Slots:
     return slots
 
 
+def far(instants_ns: _Column) -> Bools:
+    """Which instants are further off than any that can be reckoned with."""
+    return np.asarray((instants_ns <= -FURTHEST_NS) | (instants_ns >= FURTHEST_NS))
+
+
 def unsound(
     kind: Kind,
     streams: int,
@@ -132,7 +137,8 @@ def unsound(
 ) -> Bools:
     """Which of n operations of one kind no history with that many `streams` can hold, bool[n]."""
     known = (outcome >= Outcome.OK) & (outcome <= Outcome.UNKNOWN)
-    timely = np.where(completed_ns == NO_TIME, outcome == Outcome.UNKNOWN, completed_ns >= invoked_ns)
+    possible = (completed_ns >= invoked_ns) & ~far(completed_ns)
+    timely = ~far(invoked_ns) & np.where(completed_ns == NO_TIME, outcome == Outcome.UNKNOWN, possible)
     least = 0 if kind == Kind.WRITE else NO_SEQ
     return ~((stream >= 0) & (stream < streams) & (seq >= least) & known & timely)
 

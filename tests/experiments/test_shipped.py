@@ -31,6 +31,17 @@ def test_tolerances_are_the_objectives(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
+def test_it_says_what_it_hits_how_long_it_takes_and_what_it_needs(name: str) -> None:
+    (said,) = [block for block in EXPERIMENTS[name]["extensions"] if block["name"] == "chaosdrills"]
+    assert set(said) == {"name", "hits", "minutes", "needs"}
+    assert isinstance(said["hits"], str)
+    assert said["hits"]
+    assert 0 < said["minutes"] <= 60
+    assert said["needs"]
+    assert all(isinstance(need, str) and need for need in said["needs"])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_shape_of_a_drill(name: str) -> None:
     experiment = EXPERIMENTS[name]
     assert experiment["runtime"]["rollbacks"]["strategy"] == "always"

@@ -71,6 +71,16 @@ def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
         ({"abort_when": {"for_s": 30}}, "it names no condition"),
         ({"workload": ""}, "there is no workload ''"),
         ({"workload": "chaosdrills.nowhere:W"}, "there is no workload 'chaosdrills.nowhere:W'"),
+        ({"workload": ".W:W"}, "there is no workload '.W:W'"),
+        ({"rate_per_s": 10**400}, "rate_per_s is 1000"),
+        ({"drain_timeout_s": 10**400}, "a timeout of the observe control is no number"),
+        ({"rates_per_s": 5}, "no argument 'rates_per_s'. Try: did you mean rate_per_s?"),
+        ({"speed": 5}, "no argument 'speed'. Try: it takes baseline_timeout_s, drain_timeout_s, "),
+        ({"parametres": {}}, "no argument 'parametres'. Try: did you mean parameters?"),
+        ({"faults": "kill"}, "faults is 'kill'. Try: give a list of texts, or null."),
+        ({"service": 5}, "service is 5. Try: give a text."),
+        ({"progress": "no"}, "progress is 'no'. Try: give true or false."),
+        ({"workload_arguments": []}, "workload_arguments is []. Try: give an object, or null."),
         ({"workload": "json:W"}, "there is no workload 'json:W'"),
     ],
 )
@@ -79,6 +89,26 @@ def test_validation_refuses_what_cannot_be_used(arguments: dict[str, Any], why: 
         validated(**arguments)
     assert why in str(caught.value)
     assert "Try: " in str(caught.value)
+
+
+def test_validation_has_the_workload_look_at_its_arguments() -> None:
+    kafka, known = "chaosdrills.kafka.workload:KafkaWorkload", {"bootstrap_servers": "${servers}"}
+    validated(workload=kafka, workload_arguments={**known, "partitions": 3, "properties_file": "${file}"})
+    validated(workload=kafka, workload_arguments={**known, "min_insync_replicas": 4, "replication_factor": "${rf}"})
+    for wrong, why in (
+        ({}, "was given no bootstrap_servers"),
+        ({**known, "partitons": 3}, "no argument 'partitons'. Try: did you mean partitions?"),
+        ({**known, "partitions": "many"}, "partitions is 'many'"),
+        ({**known, "min_insync_replicas": 4}, "min_insync_replicas 4 is more than replication_factor 3"),
+    ):
+        with pytest.raises(InvalidActivity, match="control 'observe': ") as caught:
+            validated(workload=kafka, workload_arguments=wrong)
+        assert why in str(caught.value)
+
+
+def test_validation_of_arguments_that_are_no_object() -> None:
+    with pytest.raises(InvalidActivity, match="arguments are no object"):
+        control.validate_control({"name": "observe", "provider": {"arguments": ["workload"]}})
 
 
 def test_validation_passes_what_can_be_used_and_what_only_a_run_knows() -> None:
