@@ -28,8 +28,18 @@ def test_the_kafka_activities_are_listed(activities):
         ("action", "start_broker"),
         ("action", "heal_brokers"),
         ("action", "wait_whole"),
+        ("action", "elect_preferred_leaders"),
+        ("probe", "active_controller"),
+        ("probe", "brokers"),
+        ("probe", "cluster_health"),
         ("probe", "cluster_whole"),
+        ("probe", "consumer_lag"),
+        ("probe", "in_sync_replicas"),
+        ("probe", "offline_partitions"),
         ("probe", "partition_leader"),
+        ("probe", "partition_leaders"),
+        ("probe", "under_min_isr"),
+        ("probe", "under_replicated"),
     }
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.errors import DrillError
+from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.faults.heal_log import Entry
 from chaosdrills.faults.healing import Healing, heal_outstanding
 from chaosdrills.faults.injection import inject
@@ -23,7 +23,13 @@ from chaosdrills.faults.kill import Kill, kill_target
 from chaosdrills.faults.lab import is_lab, reachable_lab
 from chaosdrills.host.nodes import load
 
-__all__ = ["heal_brokers", "kill_broker", "start_broker", "wait_whole"]
+__all__ = [
+    "elect_preferred_leaders",
+    "heal_brokers",
+    "kill_broker",
+    "start_broker",
+    "wait_whole",
+]
 
 SERVICE = "kafka"
 
@@ -113,6 +119,30 @@ def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, se
             "preferred": not found.not_preferred,
             "waited_s": round(time.monotonic() - begun, 3),
         }
+
+
+def elect_preferred_leaders(
+    topic: str = "",
+    all_topics: bool = False,
+    timeout_s: float = 60.0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Have every partition led by its preferred (first) replica again, and wait until it is so.
+
+    Of `topic` (empty: the drill's own), or of the whole cluster if `all_topics`. Returns `{"partitions": 6, "moved": 2,
+    "waited_s": 0.4}`; fails with those that are not after `timeout_s`: their first replica may be down or out of sync.
+    """
+    with failing():
+        from chaosdrills.kafka import admin
+
+        connection = admin.connection_of(configuration, secrets)
+        begun = time.monotonic()
+        name = "" if all_topics else topic or drill_topic(configuration)
+        if not name and not all_topics:
+            raise UsageError("there is no topic whose leaders to elect.", "give 'topic', or 'all_topics': true.")
+        partitions, moved = admin.elect_preferred(connection, name, float(timeout_s))
+        return {"partitions": partitions, "moved": moved, "waited_s": round(time.monotonic() - begun, 3)}
 
 
 @contextmanager

@@ -1,0 +1,65 @@
+"""What metadata says of partitions: which of them lack replicas, a leader, or enough in-sync replicas for a write.
+
+All of it is the controller's view: a broker that was killed counts as in sync until its session has timed out
+(``broker.session.timeout.ms``, 9 s by default).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from chaosdrills.errors import UnavailableError
+from chaosdrills.kafka.client import Admin, ClusterView, Partition
+
+MIN_ISR = "min.insync.replicas"
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A partition of `topic`."""
+
+    topic: str
+    partition: Partition
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition.id}"
+
+
+def partitions_of(view: ClusterView, topic: str = "") -> list[Placed]:
+    """All partitions of `topic`, or of every topic. Raises `UnavailableError` if there is no such topic."""
+    if topic and topic not in view.topics:
+        raise UnavailableError(f"the cluster has no topic {topic}.", "correct the topic's name.")
+    names = [topic] if topic else sorted(view.topics)
+    return [Placed(name, partition) for name in names for partition in view.topics[name]]
+
+
+def min_isr_of(admin: Admin, placed: Iterable[Placed], timeout_s: float) -> dict[str, int]:
+    """How many in-sync replicas each topic asks for (``min.insync.replicas``), by topic. Raises `DrillError`."""
+    configs = admin.topic_configs(sorted({it.topic for it in placed}), timeout_s)
+    return {topic: int(config[MIN_ISR]) for topic, config in configs.items()}
+
+
+def under_replicated(placed: Iterable[Placed]) -> list[Placed]:
+    """Those with a replica that is not in sync."""
+    return [it for it in placed if it.partition.under_replicated]
+
+
+def offline(placed: Iterable[Placed]) -> list[Placed]:
+    """Those without a leader."""
+    return [it for it in placed if it.partition.leader is None]
+
+
+def not_preferred(placed: Iterable[Placed]) -> list[Placed]:
+    """Those that another than their first replica leads, or nobody."""
+    return [it for it in placed if not it.partition.preferred]
+
+
+def under_min_isr(placed: Iterable[Placed], min_isr: Mapping[str, int]) -> list[Placed]:
+    """Those with fewer in-sync replicas than their topic asks for: they refuse writes with acks=all."""
+    return [it for it in placed if len(it.partition.in_sync) < min_isr[it.topic]]
+
+
+def named(placed: list[Placed]) -> str:
+    """The first few by name, for people; empty for none."""
+    names = ", ".join(str(it) for it in placed[:MOST_NAMED])
+    return f"{names} and {len(placed) - MOST_NAMED} more" if len(placed) > MOST_NAMED else names
