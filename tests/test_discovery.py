@@ -29,6 +29,8 @@ def test_the_kafka_activities_are_listed(activities):
         ("action", "heal_brokers"),
         ("action", "wait_whole"),
         ("action", "elect_preferred_leaders"),
+        ("action", "heal_consumers"),
+        ("action", "kill_consumer"),
         ("probe", "active_controller"),
         ("probe", "brokers"),
         ("probe", "cluster_health"),

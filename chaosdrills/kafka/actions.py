@@ -26,7 +26,9 @@ from chaosdrills.host.nodes import load
 __all__ = [
     "elect_preferred_leaders",
     "heal_brokers",
+    "heal_consumers",
     "kill_broker",
+    "kill_consumer",
     "start_broker",
     "wait_whole",
 ]
@@ -143,6 +145,42 @@ def elect_preferred_leaders(
             raise UsageError("there is no topic whose leaders to elect.", "give 'topic', or 'all_topics': true.")
         partitions, moved = admin.elect_preferred(connection, name, float(timeout_s))
         return {"partitions": partitions, "moved": moved, "waited_s": round(time.monotonic() - begun, 3)}
+
+
+def kill_consumer(
+    role: str = "member",
+    partition: int = 0,
+    seed: int = 0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Kill (SIGKILL) a member of the drill's own consumer group; on whichever cluster, for it runs on this machine.
+
+    `role`: "member", the one that owns `partition` of the drill's topic; "random", drawn with `seed` (0: a new one).
+    Needs the workload's argument `consumers`. Marks itself in the drill's record. Returns `{"killed": 1, "consumer": 2,
+    "what": "kill -9 of consumer 2 (owner of t/0)"}`.
+    """
+    with failing():
+        from chaosdrills.kafka import consumers
+        from chaosdrills.kafka.admin import connection_of
+
+        chosen = consumers.choose(role, int(partition), int(seed), connection_of(configuration, secrets))
+        target = kill_target(consumers.running(), chosen.node_id, chosen.label, role)
+        logger.info("about to %s", Kill().describe(target))
+        return {"killed": 1, "consumer": chosen.node_id, "what": inject(Kill(), [target])}
+
+
+def heal_consumers(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Start every consumer of the drill's own group that was killed and not started again; safe to repeat.
+
+    Marked if it has something to do. Returns when they own partitions again, with `{"healed": 1, "nothing_to_do": 0}`.
+    """
+    with failing():
+        from chaosdrills.kafka.consumers import SERVICE as CONSUMERS
+
+        healing = heal_outstanding(CONSUMERS, lambda entry: not entry.held)
+        healing.demand()
+        return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def arguments(experiment: dict[str, Any], control: str) -> dict[str, Any]:
 
 
 def test_there_are_the_experiments_of_the_readme() -> None:
-    assert set(EXPERIMENTS) == {"kafka-broker-loss.json", "kafka-unsafe-acks.json"}
+    assert set(EXPERIMENTS) == {"kafka-broker-loss.json", "kafka-consumer-loss.json", "kafka-unsafe-acks.json"}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -36,7 +36,7 @@ def test_the_shape_of_a_drill(name: str) -> None:
     assert experiment["runtime"]["rollbacks"]["strategy"] == "always"
     assert [control["name"] for control in experiment["controls"]] == ["lab", "observe"]
     assert arguments(experiment, "observe")["name"] == name.removesuffix(".json")
-    assert experiment["rollbacks"][-1]["provider"]["func"] == "heal_brokers"
+    assert experiment["rollbacks"][-1]["provider"]["func"] in ("heal_brokers", "heal_consumers")
     waiting = next(one for one in experiment["method"] if one["provider"]["func"] == "wait_recovered")
     assert waiting["provider"]["arguments"]["timeout_s"] == limits_of(experiment).rto_s
 

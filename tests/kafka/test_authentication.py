@@ -12,6 +12,8 @@ from chaoslib.exceptions import ActivityFailed
 from confluent_kafka import admin
 from confluent_kafka.admin import AdminClient
 
+from chaosdrills.core.judge import Limits, judge
+from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.host.processes import spawn, stop, wait_until
 from chaosdrills.kafka import probes, quorum
@@ -111,7 +113,7 @@ def login(user: str, password: str) -> dict[str, Any]:
     }
 
 
-def start(endpoint: str, folder: Path, user: str, password: str) -> Drill:
+def start(endpoint: str, folder: Path, user: str, password: str, **more: Any) -> Drill:
     return Drill(
         endpoint,
         folder,
@@ -120,6 +122,7 @@ def start(endpoint: str, folder: Path, user: str, password: str) -> Drill:
         min_insync_replicas=1,
         partitions=2,
         properties=login(user, password),
+        **more,
     )
 
 
@@ -260,3 +263,28 @@ def allow(broker: Broker, user: str, kind: Any, name: str, operation: Any, permi
 def sees(configuration: dict[str, Any], topic: str) -> bool:
     connection = Connection(configuration["kafka_bootstrap_servers"], properties=configuration["kafka_properties"])
     return topic in Admin(connection).view(10).topics
+
+
+def test_a_consumer_that_ends_by_itself_is_the_readers_fault_and_no_stale_data(
+    broker: Broker, endpoint: str, tmp_path: Path
+) -> None:
+    kinds: Any = admin
+    allow(broker, "guest", kinds.ResourceType.TOPIC, "chaosdrills-", kinds.AclOperation.ALL)
+    with pytest.raises(UsageError, match="Group authorization failed"):
+        start(endpoint, tmp_path, "guest", "guest-word", consumers=1)
+    allow(broker, "guest", kinds.ResourceType.GROUP, "chaosdrills-", kinds.AclOperation.ALL)
+    drill = start(endpoint, tmp_path, "guest", "guest-word", consumers=1, session_timeout_s=6)
+    drill.wait_acked(300)
+    drill.session.mark("fault_begin", "the group's rights are taken away")
+    allow(broker, "guest", kinds.ResourceType.GROUP, "chaosdrills-", kinds.AclOperation.ALL, "DENY")
+    drill.session.mark("fault_end")
+    assert wait_until(lambda: drill.session.snapshot()["age_s"] > 8, 60), drill.session.snapshot()
+    result = drill.finish()
+    checks = {check["name"]: check for check in result["checks"]}
+    assert not checks["consumers"]["ok"]
+    assert checks["consumers"]["detail"].startswith("consumer 1 ended by itself: Kafka does not take a consumer of the")
+    assert result["findings"]["consumers_lost"] == 0
+    judged = judge(drill.history, Limits(rto_s=60, fresh=True), Parameters(baseline_s=2, stable_s=1, fresh_s=3))
+    assert judged.freshness.why == "the reader of stream 0 was silent for over 3 s"
+    assert judged.rto.verdict == "unknown"
+    drill.session.close()
