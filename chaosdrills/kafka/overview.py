@@ -8,6 +8,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.kafka import health, partitions, quorum
 from chaosdrills.kafka.client import Admin, Connection
 from chaosdrills.kafka.health import Health
+from chaosdrills.kafka.partitions import Placed
 
 NO_CONTROLLER = -1
 LEAST_S = 1.0
@@ -15,11 +16,15 @@ LEAST_S = 1.0
 
 @dataclass(frozen=True)
 class Overview:
-    """What one look found. `controller`: a node's id, `NO_CONTROLLER`, or None where nobody was asked."""
+    """What one look found.
+
+    `under_min_isr` is None where no broker tells what topics ask for (AdminClient asks a broker that may be dead).
+    `controller`: a node's id, `NO_CONTROLLER`, or None where nobody was asked.
+    """
 
     health: Health
     partitions: int
-    under_min_isr: int
+    under_min_isr: int | None
     controller: int | None = None
 
     @property
@@ -28,6 +33,7 @@ class Overview:
         found = [
             replace(self.health, not_preferred=0).lacks(),
             f"{self.under_min_isr} partitions below {partitions.MIN_ISR}" if self.under_min_isr else "",
+            f"nobody tells {partitions.MIN_ISR}" if self.under_min_isr is None else "",
             "no active controller" if self.controller == NO_CONTROLLER else "",
         ]
         return ", ".join(each for each in found if each)
@@ -42,7 +48,7 @@ class Overview:
             **({} if self.controller is None else {"controller": self.controller}),
             "partitions": self.partitions,
             "under_replicated": self.health.under_replicated,
-            "under_min_isr": self.under_min_isr,
+            **({} if self.under_min_isr is None else {"under_min_isr": self.under_min_isr}),
             "offline": self.health.offline,
             "not_preferred": self.health.not_preferred,
             "lacks": self.lacks,
@@ -57,10 +63,17 @@ def overview_of(connection: Connection, timeout_s: float, ask_controller: bool) 
     deadline = time.monotonic() + timeout_s
     admin = Admin(connection)
     placed = partitions.partitions_of(admin.view(timeout_s))
-    min_isr = partitions.min_isr_of(admin, placed, timeout_s)
+
     found = health.look(connection, health.expected_of(connection.bootstrap_servers))
     controller = _controller(connection, max(LEAST_S, deadline - time.monotonic())) if ask_controller else None
-    return Overview(found, len(placed), len(partitions.under_min_isr(placed, min_isr)), controller)
+    return Overview(found, len(placed), _under_min_isr(admin, placed, timeout_s), controller)
+
+
+def _under_min_isr(admin: Admin, placed: list[Placed], timeout_s: float) -> int | None:
+    try:
+        return len(partitions.under_min_isr(placed, partitions.min_isr_of(admin, placed, timeout_s)))
+    except UnavailableError:
+        return None
 
 
 def _controller(connection: Connection, timeout_s: float) -> int:

@@ -39,7 +39,8 @@ def cluster_health(
     "under_replicated": 0, "under_min_isr": 0, "offline": 0, "not_preferred": 0, "lacks": ""}`. `missing` brokers hold a
     replica (or are the lab's) and are not registered; `silent` ones do not answer, or see another cluster than the
     rest. `controller` is -1 while none is active; with the argument `controller` false nobody is asked for it (that
-    needs the right to describe the cluster) and it is left out. `not_preferred` leaders do not make it unhealthy.
+    needs the right to describe the cluster) and it is left out; so is `under_min_isr` where no broker tells what topics
+    ask for. `not_preferred` leaders do not make it unhealthy.
     Fails only if no broker answers, or we are refused.
     """
     with failing():

@@ -30,6 +30,7 @@ except ImportError as missing:
         f"kafka-python is not installed: {missing}.", "run pip install 'chaosdrills[kafka]'."
     ) from missing
 
+ASK_S = 3.0  # one broker may hang: then another one is asked
 LEAST_S = 1.0
 POLL_S = 0.1
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -39,9 +40,6 @@ _UNKNOWN_WAYS = (
     "ssl.keystore.location", "ssl.certificate.pem", "ssl.key.pem", "ssl.ca.pem", "ssl.engine.location",
     "ssl.providers", "ssl.crl.location",
 )  # fmt: skip
-
-# It tells on its own log, as errors, what is tried again; what matters is in what is raised.
-logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def active_controller(connection: Connection, timeout_s: float) -> int:
@@ -56,7 +54,7 @@ def active_controller(connection: Connection, timeout_s: float) -> int:
     while True:
         try:
             with _explained():
-                leader, why = _ask(settings, max(LEAST_S, deadline - time.monotonic()))
+                leader, why = _ask(settings, max(LEAST_S, min(ASK_S, deadline - time.monotonic())))
         except KafkaError as error:
             leader, why = -1, f"{type(error).__name__} {error}".strip()
         if leader >= 0:
@@ -72,15 +70,28 @@ def active_controller(connection: Connection, timeout_s: float) -> int:
 def _ask(settings: Mapping[str, Any], timeout_s: float) -> tuple[int, str]:
     """The quorum's leader, or -1 and why there is none. Raises kafka-python's `KafkaError`."""
     timeout_ms = round(timeout_s * 1000)
-    client = KafkaAdminClient(**settings, request_timeout_ms=timeout_ms, bootstrap_timeout_ms=timeout_ms)
-    try:
-        answer = client.describe_metadata_quorum()
-    finally:
-        client.close()
+    with _quiet():
+        client = KafkaAdminClient(**settings, request_timeout_ms=timeout_ms, bootstrap_timeout_ms=timeout_ms)
+        try:
+            answer = client.describe_metadata_quorum()
+        finally:
+            client.close()
     partition = answer["topics"][0]["partitions"][0]
     if partition["error"] is not None:
         return -1, str(partition["error"])
     return int(partition["leader_id"]), "its quorum has no leader"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Have kafka-python not tell as errors, on its own log, what is tried again: what matters is in what it raises."""
+    log = logging.getLogger("kafka")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 from chaoslib.exceptions import ActivityFailed
+from confluent_kafka.admin import AdminClient
 
 from chaosdrills.kafka.client import Connection, Producer, TopicPartition, Trouble, new_consumer, new_producer
 from chaosdrills.kafka.probes import consumer_lag
@@ -67,3 +68,28 @@ def test_a_group_or_topic_that_nobody_knows_is_an_error_and_no_lag(kafka_lab):
         consumer_lag(topic=topic, configuration=configuration)
     with pytest.raises(ActivityFailed, match="no Kafka broker answers"):
         consumer_lag("g", "t", timeout_s=1, configuration={"kafka_bootstrap_servers": "127.0.0.1:1"})
+
+
+def test_what_retention_removed_unread_counts_and_the_age_is_of_what_is_left(kafka_lab):
+    topic = new_topic(kafka_lab)
+    write(kafka_lab, topic, 0, [900] * 5 + [100] * 3)
+    group = commit(kafka_lab, topic, {0: 2})
+    client = AdminClient({"bootstrap.servers": kafka_lab.endpoint})
+    for future in client.delete_records([TopicPartition(topic, 0, 5)]).values():
+        future.result(timeout=20)
+    found = consumer_lag(group, topic, configuration=settings(kafka_lab))
+    assert (found["lag_records"], found["worst_records"]) == (6, 6)
+    assert 100 <= found["lag_s"] < 200
+
+
+def test_where_only_a_transaction_marker_follows_nothing_waits_to_be_read(kafka_lab):
+    topic = new_topic(kafka_lab)
+    producer = Producer({"bootstrap.servers": kafka_lab.endpoint, "transactional.id": topic})
+    producer.init_transactions(60)
+    producer.begin_transaction()
+    producer.produce(topic, b"x", timestamp=round(time.time() * 1000) - 500_000)
+    producer.commit_transaction(60)
+    configuration = settings(kafka_lab)
+    assert consumer_lag(commit(kafka_lab, topic, {0: 0}), topic, configuration=configuration)["lag_s"] >= 500
+    found = consumer_lag(commit(kafka_lab, topic, {0: 1}), topic, configuration=configuration)
+    assert (found["lag_records"], found["lag_s"]) == (1, 0.0)

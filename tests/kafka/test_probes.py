@@ -138,6 +138,12 @@ def test_a_dead_active_controller_is_seen_by_every_probe_and_its_leaders_come_ho
             assert words in health["lacks"]
         with pytest.raises(ActivityFailed, match=rf"1 partitions are not led by .* after 0\.5 s: {topic}/{its}\."):
             actions.elect_preferred_leaders(timeout_s=0.5, **ours)
+        actions.kill_broker("id", broker_id=after, **ours)
+        with pytest.raises(ActivityFailed, match="the cluster has no active controller that answers within 2 s"):
+            probes.active_controller(2, **ours)
+        alone = probes.cluster_health(timeout_s=3, **ours)
+        assert (alone["healthy"], alone["controller"]) == (False, -1)
+        assert "no active controller" in alone["lacks"]
     finally:
         actions.heal_brokers(**ours)
     assert wait_until(lambda: probes.under_replicated(**ours)["under_replicated"] == 0, 90, 0.2), "not in sync again"
