@@ -11,10 +11,13 @@ PURE := tests/core tests/report
 # The others wait for servers most of their time: so several at once, each with labs of its own. A file stays together.
 WORKERS ?= 3
 
-.PHONY: drill test test-pure test-servers lint validate bench clean
+.PHONY: drill drills test test-pure test-servers lint validate bench clean
 
 drill: $(VENV)/.all
 	@$(BIN)/chaos --no-version-check run $(EXPERIMENT)
+
+drills: $(VENV)/.dev
+	CHAOSDRILLS_FULL=1 $(BIN)/python -m pytest -v -s tests/lab/test_experiments.py
 
 test: lint validate
 	@$(MAKE) --no-print-directory --jobs=2 test-servers test-pure

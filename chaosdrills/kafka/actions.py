@@ -16,27 +16,30 @@ from contextlib import contextmanager
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.errors import DrillError
+from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.faults import injection
-from chaosdrills.faults.command import Command, said
 from chaosdrills.faults.heal_log import Entry
 from chaosdrills.faults.healing import alone, heal_outstanding
-from chaosdrills.faults.lab import is_lab
-from chaosdrills.host.nodes import load
+from chaosdrills.faults.kill import Kill
+from chaosdrills.faults.node import node_target
+from chaosdrills.kafka import deeds
 
 __all__ = [
+    "elect_preferred_leaders",
     "heal_brokers",
+    "heal_consumers",
     "isolate_broker",
     "kill_broker",
+    "kill_consumer",
     "pause_broker",
     "restart_brokers",
     "slow_broker",
     "start_broker",
     "stop_broker",
+    "wait_in_sync",
     "wait_whole",
 ]
 
-SERVICE = "kafka"
 NONE: list = []
 
 logger = logging.getLogger("chaostoolkit")
@@ -264,6 +267,91 @@ def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, se
         }
 
 
+def wait_in_sync(
+    topic: str = "",
+    partition: int = 0,
+    at_least: int = 0,
+    at_most: int = 1_000,
+    timeout_s: float = 60.0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Wait until a partition has `at_least` and `at_most` so many in-sync replicas, such as when a dead one left them.
+
+    `topic` (empty: the drill's own), `timeout_s` seconds. Returns `{"in_sync": 1, "brokers": "2", "waited_s": 9.1}`;
+    fails with the replicas that are in sync then.
+    """
+    with failing():
+        from chaosdrills.kafka.admin import connection_of
+        from chaosdrills.kafka.partitions import wait_in_sync as wait
+
+        begun = time.monotonic()
+        placed, bounds = (topic or drill_topic(configuration), int(partition)), (int(at_least), int(at_most))
+        in_sync = wait(connection_of(configuration, secrets), placed, bounds, float(timeout_s)).in_sync
+        waited_s = round(time.monotonic() - begun, 3)
+        return {"in_sync": len(in_sync), "brokers": ", ".join(map(str, in_sync)), "waited_s": waited_s}
+
+
+def elect_preferred_leaders(
+    topic: str = "",
+    all_topics: bool = False,
+    timeout_s: float = 60.0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Have every partition led by its preferred (first) replica again, and wait until it is so.
+
+    Of `topic` (empty: the drill's own), or of the whole cluster if `all_topics`. Returns `{"partitions": 6, "moved": 2,
+    "waited_s": 0.4}`; fails with those that are not after `timeout_s`: their first replica may be down or out of sync.
+    """
+    with failing():
+        from chaosdrills.kafka import admin
+
+        connection = admin.connection_of(configuration, secrets)
+        begun = time.monotonic()
+        name = "" if all_topics else topic or drill_topic(configuration)
+        if not name and not all_topics:
+            raise UsageError("there is no topic whose leaders to elect.", "give 'topic', or 'all_topics': true.")
+        partitions, moved = admin.elect_preferred(connection, name, float(timeout_s))
+        return {"partitions": partitions, "moved": moved, "waited_s": round(time.monotonic() - begun, 3)}
+
+
+def kill_consumer(
+    role: str = "member",
+    partition: int = 0,
+    seed: int = 0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Kill (SIGKILL) a member of the drill's own consumer group; on whichever cluster, for it runs on this machine.
+
+    `role`: "member", the one that owns `partition` of the drill's topic; "random", drawn with `seed` (0: a new one).
+    Needs the workload's argument `consumers`. Marks itself in the drill's record. Returns `{"killed": 1, "consumer": 2,
+    "what": "kill -9 of consumer 2 (owner of t/0)"}`.
+    """
+    with failing():
+        from chaosdrills.kafka import consumers
+        from chaosdrills.kafka.admin import connection_of
+
+        chosen = consumers.choose(role, int(partition), int(seed), connection_of(configuration, secrets))
+        target = node_target(consumers.running(), chosen.node_id, chosen.label, role)
+        logger.info(f"About to {Kill().describe(target)}")
+        return {"killed": 1, "consumer": chosen.node_id, "what": injection.inject(Kill(), [target])}
+
+
+def heal_consumers(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Start every consumer of the drill's own group that was killed and not started again; safe to repeat.
+
+    Marked if it has something to do. Returns when they own partitions again, with `{"healed": 1, "nothing_to_do": 0}`.
+    """
+    with failing():
+        from chaosdrills.kafka.consumers import SERVICE as CONSUMERS
+
+        healing = heal_outstanding(CONSUMERS, lambda entry: not entry.held)
+        healing.demand()
+        return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}
+
+
 @contextmanager
 def failing() -> Iterator[None]:
     """Turn an error with its hint into the one that the Chaos Toolkit expects."""
@@ -279,41 +367,9 @@ def drill_topic(configuration: Configuration = None) -> str:
 
 
 def _hit(deed: str, done: str, given: dict) -> dict:
-    """Choose brokers and hit them, as the action was `given`; the lock is held from before anything is looked at."""
-    configuration, secrets = given["configuration"], given["secrets"]
     with failing():
-        from chaosdrills.kafka import targeting
-        from chaosdrills.kafka.admin import connection_of
-
-        connection = connection_of(configuration, secrets)
-        means = targeting.Means.of(given, secrets)
-        wish = targeting.wish_of(given, drill_topic(configuration))
-        with alone():
-            lacks = targeting.refuse_degraded(means, connection)
-            aimed = targeting.aim(deed, wish, means, connection)
-            if lacks:
-                logger.warning(f"The cluster is degraded already ({lacks}); it is hit all the same")
-            what = " and ".join(aimed.fault.describe(each) for each in aimed.targets)
-            logger.info(f"About to hit {len(aimed.brokers)} broker{'s' * (len(aimed.brokers) > 1)}: {what}")
-            result = {done: len(aimed.targets), "brokers": ", ".join(map(str, aimed.brokers))}
-            result["what"] = injection.inject(aimed.fault, aimed.targets)
-        if isinstance(aimed.fault, Command):
-            result["output"] = "; ".join(filter(None, (said(each, "inject") for each in aimed.targets)))
-        return result
+        return deeds.hit(deed, done, given, drill_topic(given["configuration"]))
 
 
 def _healed(configuration: Configuration, wanted: Callable[[Entry], bool]) -> dict:
-    """Heal the entries that are `wanted`: of commands those of this drill, and those of the lab if this is its cluster.
-
-    What an earlier drill left in the lab, or has done elsewhere, is not this drill's to heal, and its marks would be no
-    evidence of it.
-    """
-    servers = str((configuration or {}).get("kafka_bootstrap_servers") or "")
-    elsewhere = bool(servers) and load(SERVICE) is not None and not is_lab(SERVICE, servers)
-
-    def ours(entry: Entry) -> bool:
-        return entry.mine if entry.fault == Command.name else not (elsewhere or entry.held)
-
-    healing = heal_outstanding(SERVICE, lambda entry: ours(entry) and wanted(entry))
-    healing.demand()
-    return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}
+    return deeds.healed(str((configuration or {}).get("kafka_bootstrap_servers") or ""), wanted)

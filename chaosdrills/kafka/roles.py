@@ -120,7 +120,7 @@ def partition_of(connection: Connection, topic: str, partition: int, timeout_s: 
         found = find_partition(admin, topic, partition)
         return found if found.leader is not None else f"{topic}/{partition} has no leader"
 
-    return _settled(look, timeout_s)
+    return settled(look, timeout_s)
 
 
 def find_partition(admin: Admin, topic: str, partition: int) -> Partition:
@@ -149,7 +149,7 @@ def active_controller(cluster: Cluster, timeout_s: float = SETTLE_S) -> int:
         leaders = {leader for epoch, leader in states if epoch == newest and leader in alive}
         return leaders.pop() if leaders else "no controller is active"
 
-    return _settled(look, timeout_s)
+    return settled(look, timeout_s)
 
 
 def _quorum_state(node: Node) -> tuple[int, int] | None:
@@ -178,7 +178,7 @@ def _name(wish: Wish) -> str:
     return f"{wish.topic}/{wish.partition}"
 
 
-def _settled(look: Callable[[], T | str], timeout_s: float) -> T:
+def settled(look: Callable[[], T | str], timeout_s: float) -> T:
     """The first answer of `look` that is not a text; raises `UnavailableError` with the last text after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while isinstance(answer := look(), str):

@@ -289,7 +289,7 @@ class ObservedDrill:
             session.snapshot()
             return boottime_ns() - session.origin_ns
 
-        return wait_restored(self.record, self.plan.parameters, timeout_s, clock_ns)
+        return wait_restored(self.record, self.plan.parameters, timeout_s, clock_ns, fresh=self.plan.limits.fresh)
 
     def _check_healed(self) -> None:
         """Loss is decided only after heal: what is still broken now would be read back broken."""
