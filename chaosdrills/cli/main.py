@@ -12,6 +12,7 @@ _COMMANDS = {
     "heal": "chaosdrills.cli.heal:heal",
     "judge": "chaosdrills.cli.judge:judge",
     "lab": "chaosdrills.cli.lab:lab",
+    "preview": "chaosdrills.cli.preview:preview",
     "record": "chaosdrills.cli.record:record",
     "report": "chaosdrills.cli.report:report",
 }
