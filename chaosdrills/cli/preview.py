@@ -63,6 +63,8 @@ def _show_fault(fault: dict[str, Any]) -> None:
             click.echo(f"    check: {hit['check']}")
     if fault["then"]:
         click.echo(f"  hits {fault['then']}")
+    if fault["later"]:
+        click.echo("  as things are now: the faults before it may have changed that by then")
     if fault["bounds"]:
         click.echo(f"  bounds: {'; '.join(fault['bounds'])}")
     if fault["refused"]:

@@ -25,18 +25,20 @@ def preview(source: str, variables: Sequence[str] = ()) -> tuple[dict[str, Any],
     """What the experiment would do now, and the error that it would end with before it does it, if it would.
 
     `{"experiment", "cluster": {"endpoint", "kind", "brokers", "degraded"} | None, "faults": [{"name", "means", "hits":
-    [...], "then", "bounds", "refused"}], "heals": [{"name", "where", "how"}], "rollbacks": {"strategy", "safe"},
-    "lock", "outstanding": [...]}`. Raises `DrillError` if the experiment cannot be used or its cluster does not answer.
+    [...], "then", "bounds", "refused", "later"}], "heals": [{"name", "where", "how"}], "rollbacks": {"strategy",
+    "safe"}, "lock", "outstanding": [...]}`; `later` is true of faults after the first: things may have changed by then.
+    Raises `DrillError` if the experiment cannot be used or its cluster does not answer.
     """
     resolved = load(source, variables)
     hiding = Hiding.of(resolved)
     observe = _control(resolved, OBSERVE_CONTROL)
     actions = _named(resolved, observe)
     scene, cluster = _cluster(resolved, observe, any(_is_ours(one) for one in actions["faults"]))
-    faults, errors = [], _blockers()
+    faults: list[dict[str, Any]] = []
+    errors = _blockers()
     for activity in actions["faults"]:
         fault, error = _fault(activity, resolved, scene)
-        faults.append(fault)
+        faults.append({**fault, "later": bool(faults)})
         errors += [error] if error is not None else []
     found = {
         "experiment": str(resolved.experiment["title"]),

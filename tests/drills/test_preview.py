@@ -115,6 +115,7 @@ def test_of_the_lab_that_runs_with_the_very_process(place: Place, topic: tuple[s
             "then": "",
             "bounds": ["nodes of the lab and nothing else"],
             "refused": "",
+            "later": False,
         }
     ]
     assert (found["rollbacks"], found["lock"], found["outstanding"]) == ({"strategy": "always", "safe": True}, "", [])
@@ -225,6 +226,7 @@ def test_of_another_extensions_actions_without_their_secrets(place: Place) -> No
         hits,
         "Fault: the cloud's (another extension's action: process true --to here --token '${token}' https://***@example.org)",
         hits,
+        "  as things are now: the faults before it may have changed that by then",
         "Heal: its heal (method): another extension's action: tests.drills.foreign.nothing",
         "Heal: start every killed broker (rollbacks): undoes every fault on brokers that is outstanding",
         "Rollbacks: default; a drill that fails or deviates is not healed: set it to 'always'",
