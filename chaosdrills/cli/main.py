@@ -19,6 +19,7 @@ _COMMANDS = {
     "list": "chaosdrills.cli.list:list_experiments",
     "new": "chaosdrills.cli.new:new",
     "note": "chaosdrills.cli.note:note",
+    "preview": "chaosdrills.cli.preview:preview",
     "record": "chaosdrills.cli.record:record",
     "repeat": "chaosdrills.cli.repeat:repeat",
     "report": "chaosdrills.cli.report:report",

@@ -65,7 +65,7 @@ class Command:
 
         Raises `UnavailableError` if it fails, is not over in time, or if the target is healthy all the same.
         """
-        self._do(target, "inject", "its heal is still to be done")
+        self._do(target, "inject", f"{self.describe(target)}: its inject", "its heal is still to be done")
         deadline = time.monotonic() + target.handle["timeout_s"]
         while target.handle.get("check") and self._healthy(target, without=True):
             if time.monotonic() >= deadline:
@@ -85,7 +85,7 @@ class Command:
         """Run `heal` to its end. Raises `UnavailableError` if it fails or is not over in time."""
         if not self.needs_heal(target):
             return False
-        self._do(target, "heal", "it is not healed")
+        self._do(target, "heal", "its heal", "it is not healed")
         return True
 
     def wait_healed(self, target: Target, timeout_s: float) -> None:
@@ -112,13 +112,13 @@ class Command:
         except UnavailableError:
             return False
 
-    def _do(self, target: Target, step: str, therefore: str) -> None:
+    def _do(self, target: Target, step: str, who: str, therefore: str) -> None:
         ended = _run(target, step, target.handle["timeout_s"])
         if ended.status == 0:
             return
         how = f"was ended after {target.handle['timeout_s']:g} s" if ended.status is None else _status(ended.status)
         raise UnavailableError(
-            f"{self.describe(target)}: its {step} {how}; {therefore}. It said: {_tail(target, step)}.",
+            f"{who} {how}; {therefore}. It said: {_tail(target, step)}.",
             f"read {_log(target, step)}, and run 'chaos drills heal'.",
         )
 

@@ -87,6 +87,7 @@ def test_1_missed_and_2_unknown(program: list[str], tmp_path: Path) -> None:
         ["record", "show", "missing"],
         ["record", "export", "h.jsonl", "-o", "h.jsonl"],
         ["record", "export", "h.jsonl", "-o", "no/such/folder/x"],
+        ["preview", "missing.json"],
         ["report", "missing"],
         ["experiments", "copy", "h.jsonl"],
         ["heal", "--service", "nonsense"],

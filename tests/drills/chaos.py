@@ -105,10 +105,13 @@ class Place:
         settings["env"] = {"XDG_STATE_HOME": str(self.folder / f"state of {name}"), **settings.get("env", {})}
         return self.start(described, name, *options, **settings)
 
-    def drills(self, *arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        """Run `chaosdrills` with this place's state."""
+    def drills(
+        self, *arguments: str, folder: Path | None = None, env: dict[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run `chaosdrills` with this place's state; `env` goes over its environment."""
         return subprocess.run(
-            [PROGRAMS / "chaosdrills", *arguments], cwd=folder or self.folder, env=environment(self, self.folder, {}),
+            [PROGRAMS / "chaosdrills", *arguments],
+            cwd=folder or self.folder, env=environment(self, self.folder, env or {}),
             capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
