@@ -87,6 +87,8 @@ class Proxy:
         )
 
     def _accepted(self, route: Route, accepted: socket.socket, port: int) -> None:
+        for waiting in list(self._connections):  # a node that is cut off for long tries again and again
+            waiting.drop_if_forsaken()
         source = self._source(route, port) if route.who in PEERS else None
         connection = Connection(accepted, route.behind, self._condition(route, source), self._forget, route.refused)
         self._connections[connection] = (route, source)

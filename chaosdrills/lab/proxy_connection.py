@@ -7,6 +7,7 @@ arrives, as TCP's repetitions would see to. Slowness keeps the order of the byte
 
 import asyncio
 import random
+import select
 import socket
 import struct
 from collections import deque
@@ -178,6 +179,11 @@ class Connection:
         if not condition.silent and self._start is None and not self._over:
             self._start = asyncio.get_running_loop().create_task(self._connect())
 
+    def drop_if_forsaken(self) -> None:
+        """End if it was never begun and its end has given up: to a network that is silent it never existed."""
+        if self._start is None and not self._over and _is_closed_by_peer(self._accepted):
+            self.abort()
+
     def one_way_ended(self) -> None:
         """One end has sent its last byte, and it is passed on."""
         self._ways_ended += 1
@@ -211,3 +217,9 @@ class Connection:
         for side in (self._near, self._far):
             side.close(at_once)
         self._on_end(self)
+
+
+def _is_closed_by_peer(accepted: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(accepted, select.POLLRDHUP)
+    return bool(poll.poll(0))

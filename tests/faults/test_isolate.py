@@ -17,7 +17,7 @@ from tests.faults import toy
 from tests.faults.conformance import FaultConformance
 from tests.faults.networks import FILTERED
 
-SILENCE_S = 1.0
+SILENCE_S = 0.6
 """How long a client that nobody answers waits here."""
 
 

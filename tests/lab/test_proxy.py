@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import socket
+import struct
 import sys
 import threading
 import time
@@ -21,12 +22,15 @@ from chaosdrills.host.processes import is_alive, stop, this_process, wait_until
 from chaosdrills.host.sockets import accepts
 from chaosdrills.lab import supervision
 
-# A node that answers with what it was sent; told to ("from PORT"), it opens a connection itself and sends on it.
+# A node that answers with what it was sent; told to, it opens a connection itself, and sends on it ("from PORT") or
+# closes it again ("knock PORT").
 ECHO = """
 import socket, sys, threading
 def echo(connection):
     with connection:
         while data := connection.recv(1 << 16):
+            if data.startswith(b"knock "):
+                socket.create_connection(("127.0.0.1", int(data[6:]))).close()
             if data.startswith(b"from "):
                 other = socket.create_connection(("127.0.0.1", int(data[5:])))
                 threading.Thread(target=relay, args=(other, connection)).start()
@@ -136,6 +140,33 @@ def test_a_node_that_is_cut_off_from_peers_reaches_none_and_is_reached_by_none(l
             connection.settimeout(60)
         assert network.lift("toy", "proxied", Effect("cut", 1, "peers"))
         assert (at_one.recv(100), at_two.recv(100)) == (b"hello", b"hello")
+
+
+def test_nothing_is_left_of_connections_that_are_over(lab: Cluster) -> None:
+    assert lab.proxy is not None
+    descriptors = Path(f"/proc/{lab.proxy.pid}/fd")
+    one, two = lab.nodes
+    begun = len(list(descriptors.iterdir()))
+    with connect(one) as connection:
+        network.impose(lab, Effect("cut", 1, "peers"))
+        knock = b"knock %d" % two.listeners["replication"]
+        for _ in range(30):  # as a node does that is cut off and tries again and again
+            connection.sendall(knock)
+            assert connection.recv(100) == knock
+        assert len(list(descriptors.iterdir())) < begun + 20
+        network.lift("toy", "proxied", Effect("cut", 1, "peers"))
+    for effect in (None, Effect("cut", 1, "all"), Effect("slow", 1, "all", 50)):
+        with ExitStack() as stack:
+            clients = [stack.enter_context(connect(one)) for _ in range(10)]
+            for number, client in enumerate(clients):
+                client.sendall(b"x")
+                if number % 2:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if effect:
+                network.impose(lab, effect)
+        if effect:
+            network.lift("toy", "proxied", effect)
+    assert wait_until(lambda: len(list(descriptors.iterdir())) <= begun, 30), list(descriptors.iterdir())
 
 
 def test_a_slow_node_is_slow_for_its_peers_both_ways_and_not_for_itself(lab: Cluster) -> None:
