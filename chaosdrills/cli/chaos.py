@@ -38,7 +38,17 @@ class Wish:
     def argv(self) -> list[str]:
         """The command line of `chaos`."""
         variables = [part for variable in self.variables for part in ("--var", variable)]
-        return [sys.executable, "-m", "chaostoolkit", "--no-version-check", "run", *variables, "--", self.experiment]
+        return [
+            sys.executable,
+            "-P",
+            "-m",
+            "chaostoolkit",
+            "--no-version-check",
+            "run",
+            *variables,
+            "--",
+            self.experiment,
+        ]
 
     def environment(self) -> dict[str, str]:
         """What goes over the environment."""

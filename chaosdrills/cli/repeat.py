@@ -37,7 +37,7 @@ def repeat(
 ) -> None:
     """Run EXPERIMENT several times, each with a folder of its own, and print the figures of all.
 
-    RTO: the least, the median and the greatest of the runs that measured one, and their spread (the sample standard
+    RTO: the least, the median and the greatest of the runs that decided it, and their spread (the sample standard
     deviation); the others are counted. Ends with the status of the worst verdict: missed, unknown, met. Ctrl-C ends it
     after the clean end of the present run, with what there is.
 
@@ -120,16 +120,16 @@ def _lines(runs: Sequence["Ended"], figures: dict[str, Any], times: int, early: 
 
 
 def _rto_line(rto: dict[str, Any], runs: int) -> str:
-    if not rto["measured"]:
-        figures = "not measured in any run"
+    if not rto["known"]:
+        figures = "not known of any run"
     else:
         spread = "not known of one run" if rto["spread_s"] is None else f"{rto['spread_s']:.3f} s (standard deviation)"
         figures = (
             f"min {rto['min_s']:.3f} s, median {rto['median_s']:.3f} s, max {rto['max_s']:.3f} s, spread {spread}, "
-            f"of {rto['measured']} of {runs} runs"
+            f"of {rto['known']} of {runs} runs"
         )
-    if rto["not_measured"] and rto["measured"]:
-        figures += f"; not measured in {rto['not_measured']}, which may be worse"
+    if rto["not_known"] and rto["known"]:
+        figures += f"; not known of {rto['not_known']}, which may be worse"
     bound = rto["at_least_s"]
     return f"RTO: {figures}" + ("" if bound is None else f"; one was not restored after {bound:.3f} s")
 
@@ -139,7 +139,7 @@ def _row(number: int, ended: "Ended") -> tuple[str, ...]:
 
     one = ended.run
     rto, bound = one.rto_actual_s, one.rto_at_least_s
-    missing = "not measured" if bound is None else f"over {bound:.3f} s"
+    missing = "not known" if bound is None else f"over {bound:.3f} s"
     return (
         str(number),
         one.verdict,

@@ -1,9 +1,11 @@
 """Several runs of one drill: what their figures are together. One whose figure is not known is counted, not left out.
 
-Of the RTO, `min_s`, `median_s`, `max_s` and `spread_s`, the sample standard deviation, are those of the `measured` runs
-alone (null without one; the spread without two); `not_measured` are the others. `at_least_s` is the longest lower bound
-of those that were not restored while they were watched, null if there is none: where it is above `max_s`, `max_s` is
-not the worst. Of lost records, `total` and `most` are those of the `known` runs.
+Of the RTO, `min_s`, `median_s`, `max_s` and `spread_s`, the sample standard deviation, are those of the `known` runs
+alone (null without one; the spread without two): those whose objective was met or missed with a measured value. A run
+that was cut short, or whose fault hit nothing, may show a recovery time of 0, and it says nothing. `not_known` are the
+others. `at_least_s` is the longest lower bound of those that were not restored while they were watched, null if there
+is none: where it is above `max_s`, `max_s` is not the worst. Of lost records, `total` and `most` are those of the
+`known` runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,7 @@ from chaosdrills.core.verdict import Finding, Verdict, worst
 
 @dataclass(frozen=True)
 class Run:
-    """What counts of one run; None is not known. `rto_at_least_s` is a lower bound where the RTO was not measured."""
+    """What counts of one run; None is not known. `rto_at_least_s` is a lower bound where the RTO is not known."""
 
     verdict: Verdict = "unknown"
     rto_actual_s: float | None = None
@@ -29,8 +31,8 @@ def run_of(summary: Mapping[str, Any] | None, rto_at_least_s: float | None = Non
     if summary is None:
         return Run()
     verdict = summary.get("verdict")
-    objectives = {each.get("name"): each for each in summary.get("objectives") or ()}
-    actual_s = objectives.get("rto", {}).get("actual")
+    rto: Mapping[str, Any] = next((each for each in summary.get("objectives") or () if each.get("name") == "rto"), {})
+    actual_s = rto.get("actual") if rto.get("verdict") in ("met", "missed") else None
     return Run(
         "met" if verdict == "met" else "missed" if verdict == "missed" else "unknown",
         actual_s,
@@ -49,8 +51,8 @@ def together(runs: Sequence[Run]) -> dict[str, Any]:
         "verdict": worst([Finding(verdict) for verdict in verdicts]).verdict,
         "verdicts": {name: verdicts.count(name) for name in ("met", "missed", "unknown")},
         "rto": {
-            "measured": len(measured),
-            "not_measured": len(runs) - len(measured),
+            "known": len(measured),
+            "not_known": len(runs) - len(measured),
             "min_s": min(measured, default=None),
             "median_s": median(measured) if measured else None,
             "max_s": max(measured, default=None),

@@ -161,7 +161,7 @@ def status_of(drill: ObservedDrill) -> dict[str, Any]:
         "since_fault_s": drill.since_fault_s,
         "hold": "none" if drill.hold is None else drill.hold.state,
         "aborted": drill.abort.why,
-        "load_over": drill.over,
+        "load_over": drill.observed and not drill.under_load,
         "figures": figures,
     }
 

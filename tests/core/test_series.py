@@ -7,10 +7,13 @@ import pytest
 from chaosdrills.core.series import Run, run_of, together
 
 
-def summary(verdict: str, rto_s: float | None, lost: int | None) -> dict[str, Any]:
+def summary(verdict: str, rto_s: float | None, lost: int | None, rto_verdict: str = "") -> dict[str, Any]:
     return {
         "verdict": verdict,
-        "objectives": [{"name": "rpo", "actual": 7}, {"name": "rto", "actual": rto_s}],
+        "objectives": [
+            {"name": "rpo", "actual": 7},
+            {"name": "rto", "actual": rto_s, "verdict": rto_verdict or verdict},
+        ],
         "loss": None if lost is None else {"lost": lost},
     }
 
@@ -19,6 +22,9 @@ def test_what_counts_of_a_run() -> None:
     assert run_of(summary("met", 3.5, 0)) == Run("met", 3.5, None, 0)
     assert run_of(summary("missed", None, None), 62.0) == Run("missed", None, 62.0, None)
     assert run_of(summary("met", 3.5, 0), 62.0) == Run("met", 3.5, None, 0), "what was measured has no bound"
+    assert run_of(summary("unknown", 3.5, 0, "met")) == Run("unknown", 3.5, None, 0)
+    undecided = run_of(summary("unknown", 0.0, 0))
+    assert undecided == Run("unknown", None, None, 0), "a fault that hit nothing has no recovery time of 0"
     assert run_of({"verdict": "met", "objectives": [], "loss": None}) == Run("met")
     assert run_of({}) == run_of(None) == Run("unknown")
 
@@ -30,8 +36,8 @@ def test_all_measured() -> None:
         "verdict": "met",
         "verdicts": {"met": 5, "missed": 0, "unknown": 0},
         "rto": {
-            "measured": 5,
-            "not_measured": 0,
+            "known": 5,
+            "not_known": 0,
             "min_s": 8.0,
             "median_s": 10.0,
             "max_s": 12.0,
@@ -48,8 +54,8 @@ def test_what_is_not_known_is_counted_and_never_left_out() -> None:
     assert found["verdict"] == "missed"
     assert found["verdicts"] == {"met": 1, "missed": 1, "unknown": 2}
     assert found["rto"] == {
-        "measured": 1,
-        "not_measured": 3,
+        "known": 1,
+        "not_known": 3,
         "min_s": 9.0,
         "median_s": 9.0,
         "max_s": 9.0,

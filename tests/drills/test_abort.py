@@ -141,6 +141,9 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     default = with_foreign_fault("sleep", arguments={"seconds": LONG_S})
     del default["runtime"]
     runs["default rollbacks"] = place.start_beside(in_memory(default), "default rollbacks")
+    slow = blocked_fault()
+    slow["rollbacks"].append(foreign("sleep", "takes its time", arguments={"seconds": 12}))
+    runs["slow rollback"] = place.start_beside(slow, "slow rollback")
     yield runs
     for run in runs.values():
         run.end_all()
@@ -202,6 +205,23 @@ def test_rollbacks_are_played_though_the_experiment_does_not_ask_for_them(starte
     run = started["default rollbacks"]
     run.wait_phase(FAULT)
     assert run.drills("abort").returncode == 0
+    ended_by_abort(run, f'{BY} "{FAULT}"')
+
+
+def test_an_abort_that_is_not_waited_for_and_a_second_one(started: dict[str, Run]) -> None:
+    """A rollback that takes its time: whole is only said when it is."""
+    run = started["slow rollback"]
+    run.wait_phase(FAULT)
+    hurried = run.drills("abort", "--timeout-s", "1")
+    assert hurried.returncode == 69
+    pid = run.process.pid
+    assert hurried.stderr.startswith(f"Error: the drill (process {pid}) has not ended after 1 s; it is in the phase ")
+    assert "All is whole" not in hurried.stdout
+    run.wait_phase("takes its time")
+    second = run.drills("abort")
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.splitlines()[0].endswith(" ends already: it is in the phase 'takes its time'.")
+    assert second.stdout.endswith("All is whole: no fault of it is outstanding, and its process has ended.\n")
     ended_by_abort(run, f'{BY} "{FAULT}"')
 
 
