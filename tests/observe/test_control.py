@@ -119,6 +119,7 @@ def test_validation_passes_what_can_be_used_and_what_only_a_run_knows() -> None:
         ([action("a"), action("b", pauses={"before": 3})], {"faults": ["b"]}, "the fault 'b' has a pause before it"),
         ([action("a")], {"faults": ["b"]}, "the observe control's fault 'b' is no action of the method"),
         ([action("a")], {"heals": ["b"]}, "the observe control's heal 'b' is no action"),
+        ([action("a"), action(["b"])], {}, "an action is named ['b']"),
         ([action("a")], {"rate_per_s": -1}, "rate_per_s is -1"),
         ([action("a")], {"parameters": {"gap": 1}}, "parameters are {'gap': 1}"),
         ([action("a")], {"workload": "json:W"}, "there is no workload 'json:W'"),
