@@ -24,6 +24,8 @@ def arguments_of(control: Mapping[str, Any], named: Iterable[str]) -> dict[str, 
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known)}."
             raise UsageError(f"the observe control has no argument {name!r}.", hint)
+    if not arguments.get("service"):
+        raise UsageError("the observe control needs the argument 'service'.", 'write, for example, "service": "kafka".')
     return arguments
 
 

@@ -43,7 +43,9 @@ def journal(**more: Any) -> dict[str, Any]:
 
 
 def validated(**arguments: Any) -> None:
-    control.validate_control({"name": "observe", "provider": {"arguments": {"workload": WORKLOAD, **arguments}}})
+    control.validate_control(
+        {"name": "observe", "provider": {"arguments": {"service": "s", "workload": WORKLOAD, **arguments}}}
+    )
 
 
 def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
@@ -75,6 +77,7 @@ def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
         ({"parametres": {}}, "no argument 'parametres'. Try: did you mean parameters?"),
         ({"faults": "kill"}, "faults is 'kill'. Try: give a list of texts, or null."),
         ({"service": 5}, "service is 5. Try: give a text."),
+        ({"service": ""}, "needs the argument 'service'"),
         ({"progress": "no"}, "progress is 'no'. Try: give true or false."),
         ({"workload_arguments": []}, "workload_arguments is []. Try: give an object, or null."),
         ({"workload": "json:W"}, "there is no workload 'json:W'"),
