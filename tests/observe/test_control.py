@@ -73,7 +73,7 @@ def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
         ({"rate_per_s": 10**400}, "rate_per_s is 1000"),
         ({"drain_timeout_s": 10**400}, "a timeout of the observe control is no number"),
         ({"rates_per_s": 5}, "no argument 'rates_per_s'. Try: did you mean rate_per_s?"),
-        ({"speed": 5}, "no argument 'speed'. Try: it takes baseline_timeout_s, drain_timeout_s, "),
+        ({"speed": 5}, "no argument 'speed'. Try: it takes "),
         ({"parametres": {}}, "no argument 'parametres'. Try: did you mean parameters?"),
         ({"faults": "kill"}, "faults is 'kill'. Try: give a list of texts, or null."),
         ({"service": 5}, "service is 5. Try: give a text."),
