@@ -96,7 +96,7 @@ def described(samples: list[Sample], rate: float) -> dict[str, Any]:
     sent = last.figures["sent"] - early.figures["sent"]
     late = last.figures["lateness"]
     return {
-        "acked_per_s": round(last.figures["acked"] / last.at_s),
+        "acked_per_s": round((last.figures["acked"] - early.figures["acked"]) / (last.at_s - early.at_s)),
         "rss_mib": [round(it, 1) for it in (early.rss_mib, max(it.rss_mib for it in samples), last.rss_mib)],
         "slope_mib_per_min": round(slope * 60, 2),
         "late_ms": [late["p50_ms"], late["p99_ms"], late["max_ms"]],

@@ -68,7 +68,9 @@ def main() -> int:
         whole = sum(target.weight for target in chosen)
         for target in chosen:
             begun, inputs = time.monotonic(), max(1, options.inputs * target.weight // whole)
-            findings = fuzz(target, options.seed, inputs, Path(name))
+            folder = Path(name, target.name)
+            folder.mkdir()
+            findings = fuzz(target, options.seed, inputs, folder)
             found += len(findings)
             took_s = time.monotonic() - begun
             taken = f"{target.taken / inputs:.0%} taken"

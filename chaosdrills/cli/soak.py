@@ -23,6 +23,7 @@ HIGHEST_SEED = 999_999
 @click.option("--rate", "rate_per_s", type=FiniteRange(1, 1e5), default=200.0, show_default=True)
 @click.option("--partitions", type=click.IntRange(1, 1000), default=6, show_default=True)
 @click.option("--base-port", type=int, help="The first client port of a lab that is started for it.")
+@click.option("--network", help="The option network of the lab: with 'isolable' brokers are isolated too.")
 @click.option("--journals", type=click.Path(path_type=Path, file_okay=False), default="journals", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; what is done goes to standard error.")
 @click.pass_context
@@ -40,14 +41,15 @@ def soak(ctx: click.Context, /, as_json: bool, seed: int | None, kinds: str | No
     from chaosdrills.desk.storm import plan
     from chaosdrills.lab.kafka import NODES
 
-    chosen = _kinds(kinds, soaking.kinds())
+    chosen = _kinds(kinds, soaking.kinds(given["network"] or ""))
     seed = random.SystemRandom().randrange(1, HIGHEST_SEED) if seed is None else seed
     steps = plan(seed, given["seconds"], given["every_s"], NODES, chosen)
     say = _saying(as_json)
     faults = sum(step.deed == "fault" for step in steps)
     say(f"Seed {seed}: {faults} faults ({', '.join(chosen)}) in {given['seconds']:g} s. Repeat it with --seed {seed}.")
+    options = {name: given[name] for name in ("base_port", "network") if given[name] is not None}
     load = soaking.Load(given["rate_per_s"], given["partitions"])
-    summary = soaking.soak(steps, seed, load, given["journals"], given["base_port"], say)
+    summary = soaking.soak(steps, seed, load, given["journals"], options, say)
     if as_json:
         click.echo(json.dumps({"seed": seed, "plan": [asdict(step) for step in steps], **summary}, indent=2))
     else:

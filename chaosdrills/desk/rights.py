@@ -27,17 +27,16 @@ ENTER_NAMESPACES = (
 
 
 def isolation() -> Finding:
-    """A broker can be cut off from the network on this machine."""
+    """A broker can be cut off from the network on this machine by packet filter."""
     filtering, namespaces = nf_tables_trouble(), namespaces_trouble()
+    beside = namespaces or "namespaces of one's own are allowed"
     if not filtering:
-        return Finding("isolation", "ok", "root, and nf_tables answers")
-    if not namespaces:
-        return Finding("isolation", "ok", f"in namespaces of its own ({filtering})")
+        return Finding("isolation", "ok", f"root, and nf_tables answers; {beside}")
     return Finding(
         "isolation",
         "warn",
-        f"{filtering}; {namespaces}: experiments that isolate a broker cannot run, others can",
-        "run as root on a kernel with nf_tables, or allow user namespaces (sysctl user.max_user_namespaces).",
+        f"{filtering}; {beside}: a broker can be isolated only where a proxy stands before it",
+        "run as root on a kernel with nf_tables for isolation by packet filter; other drills need no rights.",
     )
 
 

@@ -7,9 +7,10 @@ nothing unexpected may be found, and nothing may be left behind.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ from chaosdrills.observe.session import ObserverSession, ObserverSpec
 
 SERVICE = "kafka"
 WORKLOAD = "chaosdrills.kafka.workload:KafkaWorkload"
-KINDS = ("kill", "stop", "pause")  # of the registry those that hit a node's process, and nothing but the lab
+PROCESS_KINDS = ("kill", "stop", "pause")  # of the registry those that hit a node's process, on any lab
+NETWORK_KINDS = ("isolate",)  # those that need a lab whose network can be cut
 START_S, WHOLE_S, DRAIN_S, READ_BACK_S = 60.0, 180.0, 90.0, 600.0
 REMADE = "one producer"  # a check of the workload: in a storm a producer may have to be made anew
 POLL_S = 0.2
@@ -54,22 +56,23 @@ class Load:
     partitions: int = 6
 
 
-def kinds() -> tuple[str, ...]:
-    """The kinds of faults that this version can do in a storm."""
-    return tuple(kind for kind in KINDS if kind in FAULTS)
+def kinds(network: str = "") -> tuple[str, ...]:
+    """The kinds of faults that this version can do in a storm on a lab with that option `network`."""
+    wanted = PROCESS_KINDS + NETWORK_KINDS if network else PROCESS_KINDS
+    return tuple(kind for kind in wanted if kind in FAULTS)
 
 
 def soak(
-    steps: Sequence[Step], seed: int, load: Load, journals: Path, base_port: int | None, say: Say
+    steps: Sequence[Step], seed: int, load: Load, journals: Path, options: Mapping[str, Any], say: Say
 ) -> dict[str, Any]:
-    """Do `steps` on the lab (one that runs, else one of our own) under load, judge, and return the summary.
+    """Do `steps` on the lab (one that runs, else one with `options`) under load, judge, and return the summary.
 
     It is also in a folder of its own in `journals`, beside the record and the report. Raises `DrillError` if there is
     no lab, another drill is under way, or the observer cannot be started; nothing is left broken then either.
     """
     lock.hold("soak", keep=True)
     try:
-        with _lab(base_port, say) as cluster:
+        with _lab(options, say) as cluster:
             folder = make_folder(journals, f"soak {seed}")
             judgement, checks = _observed(steps, seed, load, cluster, folder, say)
         checks += _left_behind(ours=cluster.owner == this_process())
@@ -79,9 +82,8 @@ def soak(
 
 
 @contextmanager
-def _lab(base_port: int | None, say: Say) -> Iterator[Cluster]:
+def _lab(options: Mapping[str, Any], say: Say) -> Iterator[Cluster]:
     """The lab that runs, or one that ends with the block; its faults of ours are healed either way."""
-    options = {} if base_port is None else {"base_port": base_port}
     me = this_process()
     cluster = lifecycle.up(SERVICE, options, me, say)
     try:
@@ -135,20 +137,29 @@ def _storm(steps: Sequence[Step], session: ObserverSession, say: Say) -> list[Ch
 def _do(step: Step) -> str:
     """Do one step; what was done, in words."""
     if step.deed == "fault":
-        return inject(FAULTS[step.kind], [_target(node) for node in step.nodes])
+        return inject(FAULTS[step.kind], [_target(step.kind, node) for node in step.nodes])
     healing = heal_outstanding(SERVICE, lambda entry: entry.mine and entry.target.handle.get("node") in step.nodes)
     healing.demand()
     return f"healed {', '.join(f'broker {node}' for node in step.nodes)}"
 
 
-def _target(node_id: int) -> Target:
+def _target(kind: str, node_id: int) -> Target:
     """The node as it runs now. Raises `UnavailableError` if it does not: nobody asked it to end."""
     cluster = load(SERVICE)
     process = None if cluster is None else cluster.node(node_id).process
-    if process is None:
+    if cluster is None or process is None:
         raise UnavailableError(f"broker {node_id} does not run though nobody hurt it.", "read its log.")
+    if kind in NETWORK_KINDS:
+        made: Target = _maker(kind)(cluster, node_id, f"broker {node_id}", "id")
+        return made
     handle = {"node": node_id, "pid": process.pid, "start_ticks": process.start_ticks}
     return Target(SERVICE, f"broker {node_id}", "id", handle)
+
+
+def _maker(kind: str) -> Callable[..., Target]:
+    """What makes the targets of a fault that hits a node's network."""
+    maker: Callable[..., Target] = getattr(import_module(f"chaosdrills.faults.{kind}"), f"{kind}_target")
+    return maker
 
 
 def _made_whole(cluster: Cluster, say: Say) -> list[Check]:

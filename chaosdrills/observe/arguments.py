@@ -24,6 +24,8 @@ def arguments_of(control: Mapping[str, Any], named: Iterable[str]) -> dict[str, 
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known)}."
             raise UsageError(f"the observe control has no argument {name!r}.", hint)
+    if not arguments.get("service"):
+        raise UsageError("the observe control needs the argument 'service'.", 'write, for example, "service": "kafka".')
     return arguments
 
 
@@ -36,7 +38,7 @@ def require_kinds(given: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
 
 def faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:
     """The names of the method's faults. Raises `UsageError` for a name that is no action, and for pauses before one."""
-    actions = {one.get("name"): one for one in experiment.get("method", []) if one.get("type") == "action"}
+    actions = _actions(experiment.get("method", []))
     names = named if named is not None else list(actions)[:1]
     for name in names:
         if name not in actions:
@@ -53,12 +55,20 @@ def faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[
 
 def heals_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:
     """The names of heals. Raises `UsageError` for a name that is no action of the method or the rollbacks."""
-    activities = [*experiment.get("method", []), *experiment.get("rollbacks", [])]
-    actions = {one.get("name") for one in activities if one.get("type") == "action"}
+    actions = _actions([*experiment.get("method", []), *experiment.get("rollbacks", [])])
     for name in named or ():
         if name not in actions:
             raise UsageError(f"the observe control's heal {name!r} is no action.", "name one of the experiment's.")
     return frozenset(named or ())
+
+
+def _actions(activities: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those of `activities` that are actions, by name. Raises `UsageError` for a name that is no text."""
+    found = [one for one in activities if one.get("type") == "action"]
+    for one in found:
+        if not isinstance(one.get("name"), str):
+            raise UsageError(f"an action is named {one.get('name')!r}.", "give it a text as its name.")
+    return {one["name"]: one for one in found}
 
 
 def check_workload(path: str, arguments: Any) -> None:

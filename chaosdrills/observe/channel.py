@@ -49,7 +49,10 @@ class Channel:
         if message is not None:
             return message
         poller = select.poll()
-        poller.register(self._socket, select.POLLIN)
+        try:
+            poller.register(self._socket, select.POLLIN)
+        except ValueError as error:  # closed by another thread since
+            raise ChannelClosed("this side is closed") from error
         if not poller.poll(max(0, timeout_s * 1000)):
             return None
         try:

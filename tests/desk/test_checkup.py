@@ -4,6 +4,7 @@ import os
 import resource
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -215,4 +216,14 @@ def test_a_drill_that_is_under_way(state: Path) -> None:
 def test_the_kernel_is_believed_about_namespaces() -> None:
     done = subprocess.run(["unshare", "--user", "--net", "true"], capture_output=True, check=False)
     assert (rights.namespaces_trouble() == "") == (done.returncode == 0)
-    assert rights.isolation().state in ("ok", "warn")
+    assert (rights.isolation().state == "ok") == (rights.nf_tables_trouble() == "")
+
+
+def test_a_user_without_rights_is_told_so() -> None:
+    """Asked by a child process that has given its rights away."""
+    ask = (
+        "import os; from chaosdrills.desk.rights import isolation; os.geteuid() or os.setuid(65534); "
+        "found = isolation(); print(found.state, found.detail)"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.startswith("warn not root; "), done.stderr

@@ -45,7 +45,9 @@ def journal(**more: Any) -> dict[str, Any]:
 
 
 def validated(**arguments: Any) -> None:
-    control.validate_control({"name": "observe", "provider": {"arguments": {"workload": WORKLOAD, **arguments}}})
+    control.validate_control(
+        {"name": "observe", "provider": {"arguments": {"service": "s", "workload": WORKLOAD, **arguments}}}
+    )
 
 
 def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
@@ -75,10 +77,11 @@ def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
         ({"rate_per_s": 10**400}, "rate_per_s is 1000"),
         ({"drain_timeout_s": 10**400}, "a timeout of the observe control is no number"),
         ({"rates_per_s": 5}, "no argument 'rates_per_s'. Try: did you mean rate_per_s?"),
-        ({"speed": 5}, "no argument 'speed'. Try: it takes baseline_timeout_s, drain_timeout_s, "),
+        ({"speed": 5}, "no argument 'speed'. Try: it takes "),
         ({"parametres": {}}, "no argument 'parametres'. Try: did you mean parameters?"),
         ({"faults": "kill"}, "faults is 'kill'. Try: give a list of texts, or null."),
         ({"service": 5}, "service is 5. Try: give a text."),
+        ({"service": ""}, "needs the argument 'service'"),
         ({"progress": "no"}, "progress is 'no'. Try: give true or false."),
         ({"workload_arguments": []}, "workload_arguments is []. Try: give an object, or null."),
         ({"workload": "json:W"}, "there is no workload 'json:W'"),
@@ -125,6 +128,7 @@ def test_validation_passes_what_can_be_used_and_what_only_a_run_knows() -> None:
         ([action("a"), action("b", pauses={"before": 3})], {"faults": ["b"]}, "the fault 'b' has a pause before it"),
         ([action("a")], {"faults": ["b"]}, "the observe control's fault 'b' is no action of the method"),
         ([action("a")], {"heals": ["b"]}, "the observe control's heal 'b' is no action"),
+        ([action("a"), action(["b"])], {}, "an action is named ['b']"),
         ([action("a")], {"rate_per_s": -1}, "rate_per_s is -1"),
         ([action("a")], {"parameters": {"gap": 1}}, "parameters are {'gap': 1}"),
         ([action("a")], {"workload": "json:W"}, "there is no workload 'json:W'"),
