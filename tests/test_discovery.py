@@ -25,13 +25,29 @@ def test_the_kafka_activities_are_listed(activities):
     kafka = {(each["type"], each["name"]) for each in activities if each["mod"].startswith("chaosdrills.kafka.")}
     assert kafka == {
         ("action", "kill_broker"),
+        ("action", "pause_broker"),
+        ("action", "restart_brokers"),
+        ("action", "stop_broker"),
         ("action", "start_broker"),
         ("action", "heal_brokers"),
         ("action", "isolate_broker"),
         ("action", "slow_broker"),
+        ("action", "wait_in_sync"),
         ("action", "wait_whole"),
+        ("action", "elect_preferred_leaders"),
+        ("action", "heal_consumers"),
+        ("action", "kill_consumer"),
+        ("probe", "active_controller"),
+        ("probe", "brokers"),
+        ("probe", "cluster_health"),
         ("probe", "cluster_whole"),
+        ("probe", "consumer_lag"),
+        ("probe", "in_sync_replicas"),
+        ("probe", "offline_partitions"),
         ("probe", "partition_leader"),
+        ("probe", "partition_leaders"),
+        ("probe", "under_min_isr"),
+        ("probe", "under_replicated"),
     }
 
 

@@ -44,7 +44,11 @@ def up(service: str, base_port: int | None, settings: tuple[str, ...], network: 
 @lab.command()
 @click.argument("service", required=False)
 def down(service: str | None) -> None:
-    """End the lab of SERVICE (all labs if not given) and remove its data; its logs stay."""
+    """End the lab of SERVICE (all labs if not given) and remove its data; its logs stay.
+
+    \b
+    Example: chaos drills lab down kafka
+    """
     from chaosdrills.lab import lifecycle
 
     for name in [service] if service else list(lifecycle.SERVICES):
@@ -55,7 +59,11 @@ def down(service: str | None) -> None:
 @lab.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(as_json: bool) -> None:
-    """Show every lab: its endpoints, processes, memory and logs."""
+    """Show every lab: its endpoints, processes, memory and logs.
+
+    \b
+    Example: chaos drills lab status
+    """
     from chaosdrills.lab.lifecycle import SERVICES
     from chaosdrills.lab.status import status as status_of
 
@@ -70,7 +78,11 @@ def status(as_json: bool) -> None:
 @lab.command()
 @click.argument("service")
 def prepare(service: str) -> None:
-    """Fetch and make all that a start of SERVICE's lab needs, once, so that 'up' is quick."""
+    """Fetch and make all that a start of SERVICE's lab needs, once, so that 'up' is quick.
+
+    \b
+    Example: chaos drills lab prepare kafka
+    """
     from chaosdrills.lab import lifecycle
 
     lifecycle.prepare(service, click.echo)

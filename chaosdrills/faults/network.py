@@ -21,6 +21,8 @@ FROM = {"all": "", "peers": " from its peers", "clients": " from its clients"}
 class NetworkFault:
     """A fault without name and description; see `chaosdrills.faults.fault.Fault`."""
 
+    local = True
+
     def check(self, target: Target) -> None:
         """Raise `UnavailableError` unless the node runs and the effect would add to what is in force on it."""
         node = _node(target)

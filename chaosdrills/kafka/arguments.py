@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from chaosdrills.errors import UsageError
@@ -19,6 +19,10 @@ TOPIC_CONFIG: Mapping[str, str] = {
     "unclean.leader.election.enable": "false",
 }
 
+# The property that names the assignment strategy, by group protocol: the client's own, or the broker's to choose.
+STRATEGIES: Mapping[str, str] = {"classic": "partition.assignment.strategy", "consumer": "group.remote.assignor"}
+CLASSIC_SESSION_MS = 45_000  # librdkafka's own
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -28,10 +32,13 @@ class Arguments:
     the end of a whole drill if it was made here and `keep_topic` is false. `partitions`, `replication_factor`,
     `min_insync_replicas`, `topic_config` (over `TOPIC_CONFIG`): how it is made, and what an existing one must have.
     `acks`: ``all`` or 1. `enable_idempotence`: default true with acks ``all``. `payload_bytes`: of each message.
-    `client`: ``watchful`` or ``plain``. `reader`: whether a consumer beside the producer measures freshness.
+    `client`: ``watchful`` or ``plain``. `reader`: whether freshness is measured. `consumers`: by how many members
+    of a consumer group (`chaosdrills.kafka.group`), each a process; 0: by one consumer that is assigned all partitions.
+    `group_protocol` (``classic``, or ``consumer`` for KIP-848's), `session_timeout_s` and `assignment_strategy` are the
+    group's; without the latter two the client's own hold (classic: 45 s; range,roundrobin).
     `properties_file`: see `chaosdrills.kafka.properties`; `properties`: confluent-kafka's own, for SASL and TLS, which
-    go over the file's; `secrets`: properties that the experiment keeps among its secrets, over both;
-    `producer_properties`: for the producer alone, over all.
+    go over the file's; `secrets`: properties that the experiment keeps among its secrets, over both.
+    `producer_properties` and `consumer_properties`: for the producer, and for the group's members, alone, over all.
     """
 
     bootstrap_servers: str
@@ -44,12 +51,17 @@ class Arguments:
     payload_bytes: int = 100
     client: str = "watchful"
     reader: bool = True
+    consumers: int = 0
+    group_protocol: str = "classic"
+    session_timeout_s: float | None = None
+    assignment_strategy: str = ""
     keep_topic: bool = False
     topic_config: Mapping[str, str] = field(default_factory=dict)
     properties_file: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     producer_properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    consumer_properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(drill_id: str, given: Mapping[str, Any]) -> "Arguments":
@@ -58,10 +70,17 @@ class Arguments:
         if "bootstrap_servers" not in given:
             raise UsageError("the Kafka workload was given no bootstrap_servers.", "give 'host:port,host:port'.")
         values = {name: _CHECKS.get(name, _text)(name, value) for name, value in given.items()}
-        topic = values.get("topic") or "chaosdrills-" + re.sub(r"[^A-Za-z0-9._-]", "-", drill_id)
-        arguments = Arguments(**{**values, "topic": topic})
+        arguments = Arguments(**{**values, "topic": values.get("topic") or own_name(drill_id)})
         arguments._require_sense(drill_id)
         return arguments
+
+    @staticmethod
+    def check(given: Mapping[str, Any]) -> None:
+        """Check what is known of `given` before a run: values with ``${...}`` in them are not. Raises `UsageError`."""
+        _refuse_unknown(given)
+        known = {name: value for name, value in given.items() if "${" not in str(value)}
+        if given.keys() - known.keys() <= {"bootstrap_servers", "properties_file"}:
+            Arguments.of("0" * 8, {**dict.fromkeys(given.keys() & {"bootstrap_servers"}, "localhost:1"), **known})
 
     def _require_sense(self, drill_id: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", self.topic) or self.topic in (".", ".."):
@@ -74,14 +93,48 @@ class Arguments:
             )
         if self.idempotent and self.acks != "all":
             raise UsageError(f"enable_idempotence needs acks 'all', not {self.acks}.", "set it to false.")
+        self._require_group()
         head(drill_id, 0, self.payload_bytes)
         self.connection.settings()
+
+    def _require_group(self) -> None:
+        if self.group_protocol not in STRATEGIES:
+            raise UsageError(f"there is no group protocol {self.group_protocol!r}.", "use 'classic' or 'consumer'.")
+        if self.consumers and not self.reader:
+            raise UsageError("consumers need the reader, which is false.", "leave one of the two out.")
+        if self.consumers > self.partitions:
+            raise UsageError(
+                f"{self.consumers} consumers share {self.partitions} partitions: some would have none to read.",
+                "lower consumers, or raise partitions.",
+            )
+        if self.group_protocol == "consumer" and self.session_timeout_s is not None:
+            raise UsageError(
+                "with the group protocol 'consumer' the brokers set the session timeout, not the client.",
+                "leave session_timeout_s out, and set group.consumer.session.timeout.ms on the brokers.",
+            )
+        self.consumer_connection.settings()
 
     @property
     def connection(self) -> Connection:
         """How to reach the cluster."""
         properties = {**load_properties(self.properties_file), **self.properties, **self.secrets}
         return Connection(self.bootstrap_servers, self.client, properties)
+
+    @property
+    def consumer_connection(self) -> Connection:
+        """How the members of the group reach the cluster."""
+        connection = self.connection
+        return replace(connection, properties={**connection.properties, **self.consumer_properties})
+
+    @property
+    def group_settings(self) -> dict[str, Any]:
+        """The client properties of the group's members that these arguments ask for."""
+        settings: dict[str, Any] = {"group.protocol": self.group_protocol}
+        if self.session_timeout_s is not None:
+            settings["session.timeout.ms"] = round(self.session_timeout_s * 1000)
+        if self.assignment_strategy:
+            settings[STRATEGIES[self.group_protocol]] = self.assignment_strategy
+        return settings
 
     @property
     def idempotent(self) -> bool:
@@ -104,7 +157,22 @@ class Arguments:
             "enable_idempotence": self.idempotent,
             "payload_bytes": self.payload_bytes,
             "client": self.client,
+            **(self._group_facts() if self.consumers else {}),
         }
+
+    def _group_facts(self) -> dict[str, Any]:
+        settings = self.consumer_connection.settings(self.group_settings)
+        facts = {"consumers": self.consumers, "group_protocol": self.group_protocol}
+        session_ms = str(settings.get("session.timeout.ms", CLASSIC_SESSION_MS))
+        if self.group_protocol == "classic" and session_ms.isdecimal():
+            facts["session_timeout_s"] = int(session_ms) / 1000
+        strategy = settings.get(STRATEGIES[self.group_protocol])
+        return {**facts, **({"assignment_strategy": strategy} if strategy else {})}
+
+
+def own_name(drill_id: str) -> str:
+    """The name of what a drill makes for itself: its topic, its consumer group."""
+    return "chaosdrills-" + re.sub(r"[^A-Za-z0-9._-]", "-", drill_id)
 
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:
@@ -125,13 +193,32 @@ def _text(name: str, value: Any) -> str:
 def _count(name: str, value: Any) -> int:
     """A whole number from 1; experiments often have numbers as texts, from the environment."""
     if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        value = int(value) if len(value) < 20 else -1
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 1 << 31:
         raise UsageError(f"{name} is {value!r}.", "give a whole number from 1 up.")
     return value
 
 
-def _truth(name: str, value: Any) -> bool:
+def _number(name: str, value: Any) -> int:
+    """A whole number from 0."""
+    return 0 if str(value).strip() == "0" else _count(name, value)
+
+
+def _optional_seconds(name: str, value: Any) -> float | None:
+    """Seconds above 0; none for null and for an empty text, as an environment variable that is not set gives."""
+    if value is None or value == "":
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if isinstance(value, bool) or not 0 < seconds < 86_400:
+        raise UsageError(f"{name} is {value!r}.", "give seconds, above 0 and below a day.")
+    return seconds
+
+
+def truth(name: str, value: Any) -> bool:
+    """True or false; configuration and environment have them as texts. Raises `UsageError`."""
     texts = {"true": True, "1": True, "false": False, "0": False}
     if isinstance(value, str) and value.lower() in texts:
         return texts[value.lower()]
@@ -141,7 +228,7 @@ def _truth(name: str, value: Any) -> bool:
 
 
 def _optional_truth(name: str, value: Any) -> bool | None:
-    return None if value is None else _truth(name, value)
+    return None if value is None else truth(name, value)
 
 
 def _acks(name: str, value: Any) -> str:
@@ -169,10 +256,13 @@ _CHECKS: Mapping[str, Any] = {
     "payload_bytes": _count,
     "acks": _acks,
     "enable_idempotence": _optional_truth,
-    "reader": _truth,
-    "keep_topic": _truth,
+    "reader": truth,
+    "keep_topic": truth,
     "topic_config": _texts,
     "properties": _object,
     "secrets": _object,
     "producer_properties": _object,
+    "consumer_properties": _object,
+    "consumers": _number,
+    "session_timeout_s": _optional_seconds,
 }

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +16,9 @@ from chaosdrills.errors import DrillError, UnavailableError, UsageError
 
 try:
     from confluent_kafka import (
+        TIMESTAMP_NOT_AVAILABLE,
         Consumer,
+        ConsumerGroupTopicPartitions,
         ElectionType,
         KafkaError,
         KafkaException,
@@ -37,7 +39,17 @@ except ImportError as missing:
         f"the Kafka driver is not installed: {missing}.", "run pip install 'chaosdrills[kafka]'."
     ) from missing
 
-__all__ = ["Consumer", "ElectionType", "KafkaError", "KafkaException", "Message", "Producer", "TopicPartition"]
+__all__ = [
+    "TIMESTAMP_NOT_AVAILABLE",
+    "Consumer",
+    "ConsumerGroupTopicPartitions",
+    "ElectionType",
+    "KafkaError",
+    "KafkaException",
+    "Message",
+    "Producer",
+    "TopicPartition",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +83,12 @@ RESERVED: Final[Mapping[str, str]] = {
     "enable.idempotence": "give it as the workload's argument enable_idempotence.",
     "delivery.report.only.error": "remove it: without reports nothing is known to be acknowledged.",
     "transactional.id": "remove it: the drill writes without transactions.",
-    "group.id": "remove it: the drill reads in no group.",
+    "group.id": "remove it: the drill reads in no group, or in one of its own.",
+    "group.instance.id": "remove it: the members of the drill's own group are no static ones.",
     "auto.offset.reset": "remove it: a read-back must not skip what is missing.",
     "enable.partition.eof": "remove it: the drill needs its own.",
     "isolation.level": "remove it: the drill needs its own.",
-    "enable.auto.commit": "remove it: the drill commits nothing.",
+    "enable.auto.commit": "remove it: the drill commits in a group of its own, or not at all.",
     "allow.auto.create.topics": "remove it: the drill makes its topic itself, and removes it.",
     "default.topic.config": "give its properties by themselves.",
     **dict.fromkeys(("on_delivery", "error_cb", "stats_cb", "throttle_cb", "logger", "partitioner"), _NO_CALLBACKS),
@@ -90,6 +103,11 @@ _AUTHORISATION = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
+)
+_COORDINATOR = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
 )
 _PASSING = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
 
@@ -165,6 +183,16 @@ class Partition:
     leader: int | None
     replicas: tuple[int, ...]
     in_sync: tuple[int, ...]
+
+    @property
+    def under_replicated(self) -> bool:
+        """Whether one of its replicas is not in sync."""
+        return not set(self.replicas) <= set(self.in_sync)
+
+    @property
+    def preferred(self) -> bool:
+        """Whether its first replica leads it."""
+        return self.leader == self.replicas[0]
 
 
 @dataclass(frozen=True)
@@ -262,11 +290,20 @@ class Admin:
 
     def topic_config(self, name: str, timeout_s: float) -> dict[str, str]:
         """The settings of a topic as they are in force, defaults included."""
-        resource = ConfigResource(ResourceType.TOPIC, name)
-        with self._explained(f"the settings of the topic {name} cannot be read", timeout_s):
-            futures = self._client.describe_configs([resource], request_timeout=timeout_s)
-            entries = futures[resource].result(timeout=timeout_s + 1)
-            return {key: str(entry.value) for key, entry in entries.items()}
+        return self.topic_configs([name], timeout_s)[name]
+
+    def topic_configs(self, names: Iterable[str], timeout_s: float) -> dict[str, dict[str, str]]:
+        """The settings of topics as they are in force, defaults included, by topic."""
+        resources = {name: ConfigResource(ResourceType.TOPIC, name) for name in names}
+        if not resources:
+            return {}
+        futures = self._client.describe_configs(list(resources.values()), request_timeout=timeout_s)
+        found = {}
+        for name, resource in resources.items():
+            with self._explained(f"the settings of the topic {name} cannot be read", timeout_s):
+                entries = futures[resource].result(timeout=timeout_s + 1)
+                found[name] = {key: str(entry.value) for key, entry in entries.items()}
+        return found
 
     @contextlib.contextmanager
     def _explained(self, what: str, timeout_s: float) -> Iterator[None]:
@@ -287,6 +324,10 @@ class Admin:
         if code in _AUTHORISATION:
             return UsageError(
                 f"Kafka does not allow it: {what} ({_said(error)}).", "give this user the right to do so."
+            )
+        if code in _COORDINATOR:
+            return UnavailableError(
+                f"the coordinator of the group is not there yet: {what} ({_said(error)}).", "try again in a moment."
             )
         if code in _PASSING:
             last = f" The last trouble: {self.trouble.last}." if self.trouble.last else ""

@@ -60,9 +60,9 @@ def assess(view: ClusterView, expected: Iterable[int] = ()) -> Health:
     return Health(
         brokers=len(view.brokers),
         missing=tuple(sorted(wanted - view.brokers.keys())),
-        under_replicated=sum(not set(it.replicas) <= set(it.in_sync) for it in partitions),
+        under_replicated=sum(it.under_replicated for it in partitions),
         offline=sum(it.leader is None for it in partitions),
-        not_preferred=sum(it.leader is not None and it.leader != it.replicas[0] for it in partitions),
+        not_preferred=sum(it.leader is not None and not it.preferred for it in partitions),
     )
 
 

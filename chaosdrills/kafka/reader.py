@@ -7,11 +7,20 @@ looked and found nothing (`OK`, null) or could not look (`FAILED`, null). A sile
 import logging
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from chaosdrills.core.history import NO_SEQ, NS, Outcome
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.kafka.arguments import Arguments
-from chaosdrills.kafka.client import Consumer, KafkaException, Message, TopicPartition, Trouble, new_consumer
+from chaosdrills.kafka.client import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+    Trouble,
+    new_consumer,
+)
 from chaosdrills.kafka.payload import Alien, Opener
 from chaosdrills.observe.workload import Page
 
@@ -96,30 +105,54 @@ class Reader:
         self._page.turn()
 
     def _take(self, messages: list[Message]) -> set[int]:
-        """Find the newest seq of each partition; returns the partitions that could not be read.
-
-        Usually that is the last message's; where it is not of this drill, the ones before are looked at.
-        """
-        last: dict[int, list[Message]] = {}
-        failed = set()
-        for message in messages:
-            partition = message.partition() or 0
-            if message.error() is not None:
-                failed.add(partition)
-            else:
-                last.setdefault(partition, []).append(message)
-        for partition, found in last.items():
-            self._positions[partition] = (found[-1].offset() or 0) + 1
-            self._newest[partition] = self._newest_of(partition, reversed(found))
-        return failed
-
-    def _newest_of(self, partition: int, messages: Iterable[Message]) -> int:
-        for message in messages:
-            seq = self._openers[partition].open(message.value())
-            if not isinstance(seq, Alien):
-                return seq
-        return NO_SEQ
+        """Find the newest seq of each partition; returns the partitions that could not be read."""
+        found = look_through(messages, self._openers)
+        self._positions.update(found.positions)
+        self._newest.update(found.newest)
+        return found.failed
 
     def _note(self, partition: int, seq: int, begun_ns: int, now_ns: int, outcome: Outcome) -> None:
         self._page.read(partition, seq, begun_ns, now_ns, int(outcome))
         self._noted_ns[partition] = now_ns
+
+
+@dataclass(frozen=True)
+class Found:
+    """What messages told of partitions: `newest` seq, `positions` (the offset that comes next), and which `failed`.
+
+    `errors` are those that belong to no partition.
+    """
+
+    newest: dict[int, int]
+    positions: dict[int, int]
+    failed: set[int]
+    errors: list[KafkaError]
+
+
+def look_through(messages: list[Message], openers: Mapping[int, Opener]) -> Found:
+    """Find the newest seq of each partition.
+
+    Usually that is the last message's; where it is not of this drill, the ones before are looked at.
+    """
+    last: dict[int, list[Message]] = {}
+    found = Found({}, {}, set(), [])
+    for message in messages:
+        partition, error = message.partition(), message.error()
+        if error is None:
+            last.setdefault(partition or 0, []).append(message)
+        elif partition is not None and message.topic() is not None:  # other errors come with partition 0 and no topic
+            found.failed.add(partition)
+        else:
+            found.errors.append(error)
+    for partition, its in last.items():
+        found.positions[partition] = (its[-1].offset() or 0) + 1
+        found.newest[partition] = _newest_of(reversed(its), openers[partition])
+    return found
+
+
+def _newest_of(messages: Iterable[Message], opener: Opener) -> int:
+    for message in messages:
+        seq = opener.open(message.value())
+        if not isinstance(seq, Alien):
+            return seq
+    return NO_SEQ

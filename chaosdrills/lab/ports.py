@@ -1,6 +1,7 @@
 """Is a port free, and if not, who holds it."""
 
 import os
+import random
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,8 +30,11 @@ def is_free(port: int) -> bool:
 
 
 def free_pair(distance: int) -> int:
-    """A port that is free now and has a free one `distance` above it, both below the kernel's ephemeral range."""
-    for port in range(30000, 32000):
+    """A port that is free now and has a free one `distance` above it, both below the kernel's ephemeral range.
+
+    Drawn at random: two programs that ask at the same time must not be told the same.
+    """
+    for port in random.sample(range(30000, 32000), 2000):
         if is_free(port) and is_free(port + distance):
             return port
     raise UnavailableError("no two free ports between 30000 and 32000.", "end what listens on all of them.")

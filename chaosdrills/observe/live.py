@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from chaosdrills.core.history import NS, History, Mark, to_ns, to_s
+import numpy as np
+
+from chaosdrills.core.freshness import freshness_of
+from chaosdrills.core.history import NO_SEQ, NS, History, Mark, Operations, Outcome, by_stream, to_ns, to_s
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.recovery import Recovery, recovery_of
 from chaosdrills.observe.reading import read_record
@@ -19,6 +22,35 @@ def restored_after_s(recovery: Recovery) -> float | None:
         return None
     last = recovery.episodes[-1]
     return to_s((last.restored_ns or 0) - last.begin_ns)
+
+
+def fresh_after_s(history: History, recovery: Recovery, parameters: Parameters) -> float | None:
+    """Seconds from the last episode's begin until data was fresh again, as far as is seen now; None if it is not.
+
+    Nor is it while some stream's readers have not seen a write that was due after the last fault or heal: readers that
+    died just now still look fresh for `fresh_s`.
+    """
+    last = recovery.episodes[-1]
+    took_ns = freshness_of(history, (last,), (last.begin_ns, last.end_ns), parameters).actual_ns
+    if took_ns is None or not _read_on(history):
+        return None
+    return to_s(took_ns)
+
+
+def _read_on(history: History) -> bool:
+    """Whether the readers of every stream have seen an acknowledged write that was due after all marks of a fault."""
+    since_ns = max(history.marks_named("fault_begin", "fault_end", "heal_begin", "heal_end"))
+    reads = by_stream(history.reads)
+    for stream, written in by_stream(history.writes).items():
+        due = written.select((written.outcome == Outcome.OK) & (written.invoked_ns > since_ns))
+        if not len(due) or _newest(reads.get(stream)) < int(due.seq.min()):
+            return False
+    return True
+
+
+def _newest(reads: Operations | None) -> int:
+    """The newest seq that was seen."""
+    return NO_SEQ if reads is None else int(np.max(reads.seq[reads.outcome == Outcome.OK], initial=NO_SEQ))
 
 
 def lag_ns(parameters: Parameters) -> int:
@@ -41,8 +73,11 @@ def wait_restored(
     timeout_s: float,
     clock_ns: Callable[[], int],
     poll_s: float = 0.5,
+    fresh: bool = False,
 ) -> float | None:
     """Wait until the service stays restored; returns its RTO so far in seconds, None after `timeout_s`.
+
+    With `fresh`, also until readers see fresh data, and the longer of the two is returned.
 
     `clock_ns` tells the instant now on the record's clock, and raises if the observer is gone. What was due within
     `slow_s` may still become good, so it is not looked at yet. The pause between looks grows with what a look costs.
@@ -51,7 +86,11 @@ def wait_restored(
     while True:
         begun = time.monotonic()
         history = so_far(read_record(record), clock_ns() - lag_ns(parameters))
-        took_s = restored_after_s(recovery_of(history, parameters))
+        recovery = recovery_of(history, parameters)
+        took_s = restored_after_s(recovery)
+        if fresh and took_s is not None:
+            fresh_s = fresh_after_s(history, recovery, parameters)
+            took_s = None if fresh_s is None else max(took_s, fresh_s)
         now = time.monotonic()
         if took_s is not None:
             return took_s

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PLAIN_EVERY_S = 10.0
 REFRESH_S = 1.0
 PHASE_WIDTH = 36
+ECHO_WIDTH = 4  # a terminal echoes ^C at the end of the line, which must not wrap it
 
 
 class Progress:
@@ -61,8 +62,9 @@ class Progress:
             moved = _move_log_to(sys.stderr)
             try:
                 while not self._over.wait(REFRESH_S / 2):
-                    line = line_of(self._drill) if self._shows() else ""
-                    live.update(Text(line, style="bold", no_wrap=True, overflow="ellipsis"))
+                    line = Text(line_of(self._drill) if self._shows() else "", style="bold", no_wrap=True)
+                    line.truncate(max(1, console.width - ECHO_WIDTH), overflow="ellipsis")
+                    live.update(line)
             finally:
                 for handler, stream in moved:
                     handler.setStream(stream)

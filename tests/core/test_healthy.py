@@ -17,10 +17,6 @@ from chaosdrills.observe.reading import read_record
 RECORD = Path(__file__).parents[1] / "data" / "healthy-kafka.record.xz"
 EVERY_S = 5
 
-pytestmark = pytest.mark.skipif(
-    not RECORD.exists(), reason="no record of ten quiet minutes is kept yet: python -m benchmarks.healthy_run makes it"
-)
-
 
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> History:

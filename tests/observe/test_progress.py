@@ -127,8 +127,23 @@ print("the last word", flush=True)
 
 
 def test_on_a_terminal_the_log_scrolls_above_a_line_that_goes_away() -> None:
+    output = _on_a_terminal(columns=100)
+    assert "[bold] phase | 3 s since the fault | 200 acks/s" in output, "a phase is no markup"
+    screen = _screen(output)
+    wanted = [f"log line {number}" for number in range(20)] + ["the log goes on", "the last word"]
+    assert [line for line in screen if line] == wanted
+
+
+def test_on_a_narrow_terminal_the_line_leaves_room_for_what_ctrl_c_echoes() -> None:
+    output = _on_a_terminal(columns=40)
+    shown = [text for text in re.split(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]", output) if text.startswith("[bold]")]
+    assert set(shown) == {"[bold] phase | 3 s since the fault …"}, "36 columns of 40, so that ^C does not wrap it"
+
+
+def _on_a_terminal(columns: int) -> str:
+    """All that a progress and a log write to a terminal that is `columns` wide."""
     master, slave = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30", "PYTHONPATH": str(REPOSITORY)}
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": "30", "PYTHONPATH": str(REPOSITORY)}
     shown = subprocess.Popen(
         [sys.executable, "-c", ON_A_TERMINAL], stdin=slave, stdout=slave, stderr=slave, env=env, close_fds=True
     )
@@ -144,10 +159,7 @@ def test_on_a_terminal_the_log_scrolls_above_a_line_that_goes_away() -> None:
         output += chunk
     os.close(master)
     assert shown.wait(30) == 0, output.decode()
-    assert b"[bold] phase | 3 s since the fault | 200 acks/s" in output, "a phase is no markup"
-    screen = _screen(output.decode())
-    wanted = [f"log line {number}" for number in range(20)] + ["the log goes on", "the last word"]
-    assert [line for line in screen if line] == wanted
+    return output.decode()
 
 
 def _screen(output: str) -> list[str]:
