@@ -62,8 +62,9 @@ def lab(own_state: Path) -> Iterator[Cluster]:
     for node_id in (1, 2):
         public, own = ({who: ports.pop() for who in WHO} for _ in range(2))
         argv = [sys.executable, "-c", ECHO, *map(str, own.values())]
-        node = Node(node_id, f"127.0.0.1:{public['client']}", argv, supervision.marked("toy"), str(folder),
-                    str(folder / f"{node_id}.log"), str(folder / f"node-{node_id}"), None, public, own)  # fmt: skip
+        places = (str(folder), str(folder / f"node-{node_id}.log"), str(folder / f"node-{node_id}"))
+        endpoint, mark = f"127.0.0.1:{public['client']}", supervision.marked("toy")
+        node = Node(node_id, endpoint, argv, mark, *places, listeners=public, behind=own)
         made.append(node)
     cluster = Cluster("toy", ",".join(node.endpoint for node in made), made, network="proxied")
     supervision.start(cluster, this_process())
