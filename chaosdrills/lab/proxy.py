@@ -89,19 +89,36 @@ class Proxy:
     def _accepted(self, route: Route, accepted: socket.socket, port: int) -> None:
         for waiting in list(self._connections):  # a node that is cut off for long tries again and again
             waiting.drop_if_forsaken()
-        source = self._source(route, port) if route.who in PEERS else None
+        source = None
+        if route.who in PEERS:
+            ends = self._ends(route, port)
+            if not ends:  # closed again already: nobody could say whose it was, or hear an answer
+                accepted.close()
+                return
+            source = self._source(ends)
         connection = Connection(accepted, route.behind, self._condition(route, source), self._forget, route.refused)
         self._connections[connection] = (route, source)
 
     def _forget(self, connection: Connection) -> None:
         self._connections.pop(connection, None)
 
-    def _source(self, route: Route, port: int) -> int | None:
-        """The node whose process holds the other end of a connection from `port`; None if none does."""
-        inodes = {it.inode for it in tcp_sockets() if (it.local_port, it.remote_port) == (port, route.public)}
+    def _ends(self, route: Route, port: int) -> set[str]:
+        """The inodes of the socket at the other end of a connection from `port`; none if no process holds it.
+
+        Looked up again where it is not there: the kernel's list may skip one while it changes.
+        """
+        wanted = (port, route.public)
+        for _ in range(2):
+            found = {it.inode for it in tcp_sockets() if (it.local_port, it.remote_port) == wanted} - {"0"}
+            if found:
+                break
+        return found
+
+    def _source(self, ends: set[str]) -> int | None:
+        """The node whose process holds one of the sockets `ends`; None if none does."""
         cluster = nodes.load(self._service)
         for node in cluster.nodes if cluster else []:
-            if node.process is not None and inodes & socket_inodes(node.process.pid):
+            if node.process is not None and ends & socket_inodes(node.process.pid):
                 return node.id
         return None
 

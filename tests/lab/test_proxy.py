@@ -23,14 +23,19 @@ from chaosdrills.host.sockets import accepts
 from chaosdrills.lab import supervision
 
 # A node that answers with what it was sent; told to, it opens a connection itself, and sends on it ("from PORT") or
-# closes it again ("knock PORT").
+# closes it again ("knock PORT"), or keeps it ("hold PORT") until it is to close that ("drop").
 ECHO = """
 import socket, sys, threading
+held = []
 def echo(connection):
     with connection:
         while data := connection.recv(1 << 16):
             if data.startswith(b"knock "):
                 socket.create_connection(("127.0.0.1", int(data[6:]))).close()
+            if data.startswith(b"hold "):
+                held.append(socket.create_connection(("127.0.0.1", int(data[5:]))))
+            if data == b"drop":
+                held.pop().close()
             if data.startswith(b"from "):
                 other = socket.create_connection(("127.0.0.1", int(data[5:])))
                 threading.Thread(target=relay, args=(other, connection)).start()
@@ -57,8 +62,9 @@ def lab(own_state: Path) -> Iterator[Cluster]:
     for node_id in (1, 2):
         public, own = ({who: ports.pop() for who in WHO} for _ in range(2))
         argv = [sys.executable, "-c", ECHO, *map(str, own.values())]
-        node = Node(node_id, f"127.0.0.1:{public['client']}", argv, supervision.marked("toy"), str(folder),
-                    str(folder / f"{node_id}.log"), str(folder / f"node-{node_id}"), None, public, own)  # fmt: skip
+        places = (str(folder), str(folder / f"node-{node_id}.log"), str(folder / f"node-{node_id}"))
+        endpoint, mark = f"127.0.0.1:{public['client']}", supervision.marked("toy")
+        node = Node(node_id, endpoint, argv, mark, *places, listeners=public, behind=own)
         made.append(node)
     cluster = Cluster("toy", ",".join(node.endpoint for node in made), made, network="proxied")
     supervision.start(cluster, this_process())
@@ -149,10 +155,11 @@ def test_nothing_is_left_of_connections_that_are_over(lab: Cluster) -> None:
     begun = len(list(descriptors.iterdir()))
     with connect(one) as connection:
         network.impose(lab, Effect("cut", 1, "peers"))
-        knock = b"knock %d" % two.listeners["replication"]
+        port = b"%d" % two.listeners["replication"]
         for _ in range(30):  # as a node does that is cut off and tries again and again
-            connection.sendall(knock)
-            assert connection.recv(100) == knock
+            for command in (b"knock " + port, b"hold " + port, b"drop"):
+                connection.sendall(command)
+                assert connection.recv(100) == command
         assert len(list(descriptors.iterdir())) < begun + 20
         network.lift("toy", "proxied", Effect("cut", 1, "peers"))
     for effect in (None, Effect("cut", 1, "all"), Effect("slow", 1, "all", 50)):
