@@ -161,12 +161,14 @@ class Arguments:
         }
 
     def _group_facts(self) -> dict[str, Any]:
+        """What is in force, whether an argument or a property says it."""
         settings = self.consumer_connection.settings(self.group_settings)
-        facts = {"consumers": self.consumers, "group_protocol": self.group_protocol}
+        protocol = str(settings["group.protocol"])
+        facts: dict[str, Any] = {"consumers": self.consumers, "group_protocol": protocol}
         session_ms = str(settings.get("session.timeout.ms", CLASSIC_SESSION_MS))
-        if self.group_protocol == "classic" and session_ms.isdecimal():
+        if protocol == "classic" and session_ms.isdecimal():
             facts["session_timeout_s"] = int(session_ms) / 1000
-        strategy = settings.get(STRATEGIES[self.group_protocol])
+        strategy = settings.get(STRATEGIES.get(protocol, ""))
         return {**facts, **({"assignment_strategy": strategy} if strategy else {})}
 
 

@@ -62,6 +62,7 @@ class KafkaWorkload:
             self._group.open(deadline - SAY_S)
         facts = {
             **self._arguments.facts(),
+            **({} if self._group is None else {"group": self._group.name}),
             **versions(),
             "cluster_id": view.cluster_id,
             "brokers": len(view.brokers),

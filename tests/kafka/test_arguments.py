@@ -59,7 +59,9 @@ def test_a_plain_client_has_librdkafkas_own_settings() -> None:
     assert of().connection.settings()["topic.metadata.refresh.interval.ms"] == 1000
 
 
-@pytest.mark.parametrize("argument", ["properties", "secrets", "producer_properties", "properties_file"])
+@pytest.mark.parametrize(
+    "argument", ["properties", "secrets", "producer_properties", "consumer_properties", "properties_file"]
+)
 @pytest.mark.parametrize("name", ["bootstrap.servers", "acks", "isolation.level", "default.topic.config", OWN])
 def test_properties_that_would_measure_something_else_are_refused(argument: str, name: str, tmp_path: Path) -> None:
     (tmp_path / "kafka.properties").write_text(f"{name}=1\n")
@@ -103,3 +105,44 @@ def test_bad_arguments_are_named(more: dict[str, Any], message: str) -> None:
 def test_the_address_is_needed() -> None:
     with pytest.raises(UsageError, match="no bootstrap_servers"):
         Arguments.of("drill", {})
+
+
+def test_a_group_is_described_as_it_is_in_force() -> None:
+    def facts(**more: Any) -> dict[str, Any]:
+        plain = of().facts()
+        return {name: value for name, value in of(consumers=2, **more).facts().items() if name not in plain}
+
+    classic = {"consumers": 2, "group_protocol": "classic", "session_timeout_s": 45.0}
+    assert facts() == classic
+    assert facts(session_timeout_s="") == classic
+    assert facts(session_timeout_s="6.5") == {**classic, "session_timeout_s": 6.5}
+    assert facts(properties={"session.timeout.ms": "10000"}) == {**classic, "session_timeout_s": 10.0}
+    strategy = {"assignment_strategy": "cooperative-sticky"}
+    assert facts(**strategy) == {**classic, **strategy}
+    assert of(**strategy).group_settings["partition.assignment.strategy"] == "cooperative-sticky"
+    new = {"consumers": 2, "group_protocol": "consumer"}
+    assert facts(group_protocol="consumer") == new
+    assert facts(consumer_properties={"group.protocol": "consumer"}) == new
+    assert of(group_protocol="consumer", assignment_strategy="uniform").group_settings == {
+        "group.protocol": "consumer",
+        "group.remote.assignor": "uniform",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"consumers": -1}, "consumers is -1"),
+        ({"consumers": 7}, "7 consumers share 6 partitions"),
+        ({"consumers": 1, "reader": False}, "consumers need the reader"),
+        ({"group_protocol": "new"}, "no group protocol 'new'"),
+        ({"group_protocol": "consumer", "session_timeout_s": 6}, "the brokers set the session timeout"),
+        ({"session_timeout_s": 0}, "session_timeout_s is 0"),
+        ({"session_timeout_s": "soon"}, "session_timeout_s is 'soon'"),
+        ({"consumer_properties": {"group.id": "mine"}}, "set group.id, which is the drill's own"),
+        ({"consumer_properties": {"group.instance.id": "a"}}, "set group.instance.id, which is the drill's own"),
+    ],
+)
+def test_bad_arguments_of_a_group_are_named(more: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        of(**more)

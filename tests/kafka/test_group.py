@@ -129,7 +129,8 @@ def test_where_nobody_takes_over_data_stays_stale_and_that_is_not_the_readers_si
     assert wait_restored(drill.record, PARAMETERS, 0, drill.clock_ns, fresh=True) is None
     with pytest.raises(ActivityFailed, match=r"no consumer of the drill runs"):
         kill_consumer("random", configuration=ours)
-    assert consumer_lag(f"chaosdrills-{drill.drill_id}", configuration=ours)["lag_s"] > 5
+    told = {**ours, "kafka_group": drill.session.ready["group"]}  # as the observe control tells activities
+    assert consumer_lag(configuration=told)["lag_s"] > 5
     heal_consumers(configuration=ours)
     assert wait_until(lambda: is_fresh(drill), 60, 0.1), drill.session.snapshot()
     assert wait_restored(drill.record, PARAMETERS, 60, drill.clock_ns, fresh=True) is not None
