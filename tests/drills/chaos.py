@@ -202,7 +202,7 @@ class Run:
                 return found[0].ask(do="status") if found else {}
         return {}
 
-    def wait_phase(self, phase: str, timeout_s: float = 90) -> None:
+    def wait_phase(self, phase: str, timeout_s: float = 120) -> None:
         """Wait until it is in this phase."""
         there = wait_until(lambda: self.told().get("phase") == phase or self.status is not None, timeout_s, 0.05)
         assert there, f"not in {phase!r} within {timeout_s:g} s, but {self.told()}:\n{self.log}"

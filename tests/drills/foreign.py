@@ -51,7 +51,7 @@ def sleep(seconds: float) -> None:
 def hurt_and_wait(path: str) -> None:
     """Make a file, which is what hurts, and block as if its author had meant to watch."""
     Path(path).touch()
-    time.sleep(280)
+    time.sleep(3000)
 
 
 def remove(path: str) -> str:
@@ -63,7 +63,7 @@ def remove(path: str) -> str:
 def swallow() -> str:
     """Block, and go on whatever interrupts that."""
     try:
-        time.sleep(280)
+        time.sleep(3000)
     except BaseException:
         return "swallowed"
     return "waited"

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.lab
 FAULT = "somebody else's fault"
 BY = "aborted by 'chaos drills abort' in the phase"
 HOLD = {"CHAOSDRILLS_HOLD": "1"}
-LONG_S = 280  # longer than a test: only an abort ends it
+LONG_S = 3000  # longer than all tests: only an abort ends it
 
 
 def quiet(*later: dict[str, Any], func: str = "nothing", **more: Any) -> Experiment:
@@ -100,7 +100,9 @@ def watching() -> Experiment:
 
 
 def reading_back() -> Experiment:
-    return with_arguments(quiet(), slow_read_back_s=LONG_S)
+    described = with_arguments(quiet(), slow_read_back_s=LONG_S)
+    control(described)["readback_timeout_s"] = LONG_S
+    return described
 
 
 PHASES = {

@@ -203,6 +203,8 @@ def test_a_heal_from_outside_is_marked_and_is_no_recovery_by_itself(place: Place
     described = experiment()
     kill = action(described, "kill the leader")
     kill["provider"]["arguments"] = {"role": "followers", "partition": 0}
+    action(described, WAIT)["provider"]["arguments"]["timeout_s"] = 20
+    control(described)["settle_timeout_s"] = 5
     run = place.start(described)
     run.wait_for(f"Action: {WAIT}")
     assert len(outstanding()[0]) == 2
