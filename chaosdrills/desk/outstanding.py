@@ -37,8 +37,9 @@ def heal_log() -> Finding:
 
 
 def _is_broken(entry: Entry) -> bool:
+    """Whether it is still to be healed. A fault elsewhere is not asked: that would run commands."""
     fault = registry.find(entry.fault)
-    if fault is None:
+    if fault is None or not getattr(fault, "local", True):
         return True
     try:
         return not entry.before_boot and fault.needs_heal(entry.target)

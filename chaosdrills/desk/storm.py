@@ -2,8 +2,9 @@
 
 Every `every_s` one more node is hurt, if one is well; after each fault every hurt node is healed by chance, some time
 before the next. Any number of nodes may be hurt at once, all of them too: with acks=all, a replication factor of 3,
-min.insync.replicas 2 and no unclean election, dead brokers may cost time and nothing else. There is one rule: a heal
-leaves a majority well, for a single broker of three does not come up by itself.
+min.insync.replicas 2 and no unclean election, dead brokers may cost time and nothing else. There are two rules. A heal
+leaves a majority well, for a single broker of three does not come up by itself. And a broker is stopped in good order
+only where a majority is left, for without one it does not end.
 """
 
 import random
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 HEAL_CHANCE = 0.5
+ORDERLY = ("stop",)  # faults that a node takes part in
 WITHIN = (0.2, 0.9)  # of the time until the next fault
 
 
@@ -33,8 +35,9 @@ def plan(seed: int, seconds: float, every_s: float, nodes: Sequence[int], kinds:
     for number in range(1, int(seconds / every_s) + 1):
         at_s = number * every_s
         well = [node for node in nodes if node not in hurt]
-        if well:
-            node, kind = rng.choice(well), rng.choice(list(kinds))
+        possible = [kind for kind in kinds if kind not in ORDERLY or len(hurt) < _spare(len(nodes))]
+        if well and possible:
+            node, kind = rng.choice(well), rng.choice(possible)
             hurt.append(node)
             steps.append(Step(at_s, "fault", (node,), kind))
         healed = _to_heal(rng, hurt, len(nodes))
@@ -49,6 +52,11 @@ def _to_heal(rng: random.Random, hurt: Sequence[int], nodes: int) -> tuple[int, 
     chosen = [node for node in hurt if rng.random() < HEAL_CHANCE]
     if not chosen:
         return ()
-    too_many = len(hurt) - len(chosen) - (nodes - 1) // 2
+    too_many = len(hurt) - len(chosen) - _spare(nodes)
     more = [node for node in hurt if node not in chosen][: max(0, too_many)]
     return tuple(node for node in hurt if node in chosen or node in more)
+
+
+def _spare(nodes: int) -> int:
+    """How many of `nodes` may be missing from a majority."""
+    return (nodes - 1) // 2

@@ -5,13 +5,14 @@ import pytest
 from chaosdrills.desk.storm import plan
 
 NODES = (1, 2, 3)
-KINDS = ("kill", "pause")
+KINDS = ("kill", "stop", "pause")
 
 
 def test_the_seed_is_the_plan() -> None:
     assert plan(7, 600, 10, NODES, KINDS) == plan(7, 600, 10, NODES, KINDS)
     assert plan(7, 600, 10, NODES, KINDS) != plan(8, 600, 10, NODES, KINDS)
     assert plan(7, 9, 10, NODES, KINDS) == []
+    assert {step.deed for step in plan(7, 600, 10, NODES, ("stop",))} == {"fault", "heal"}
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -22,6 +23,7 @@ def test_steps_are_in_order_and_hit_what_is_well(seed: int) -> None:
         if step.deed == "fault":
             assert not hurt & set(step.nodes)
             assert step.kind in KINDS
+            assert step.kind != "stop" or not hurt, "without a majority a broker does not stop in good order"
             hurt |= set(step.nodes)
         else:
             assert set(step.nodes) <= hurt
