@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from chaosdrills.cli.completion import complete_experiments
+
 
 @click.command()
-@click.argument("experiment")
+@click.argument("experiment", shell_complete=complete_experiments)
 @click.option("--var", "variables", multiple=True, metavar="NAME[:TYPE]=VALUE", help="As for 'chaos run'; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def preview(experiment: str, variables: tuple[str, ...], as_json: bool) -> None:

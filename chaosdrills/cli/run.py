@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from chaosdrills.cli.completion import complete_experiments
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -19,7 +21,7 @@ def running_options(command: Command) -> Command:
     command = click.option(
         "--var", "variables", multiple=True, metavar="KEY=VALUE", help="A value of the configuration; repeatable."
     )(command)
-    return click.argument("experiment")(command)
+    return click.argument("experiment", shell_complete=complete_experiments)(command)
 
 
 @click.command()

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from chaosdrills.errors import UnavailableError
-from chaosdrills.host.paths import state_dir
+from chaosdrills.host.paths import state_dir, state_path
+
+NAME = "faults.lock"
 
 _LOCKS = Path("/proc/locks")
 _held: dict[Path, int] = {}
@@ -69,7 +71,7 @@ def kept(drill: str = "") -> Iterator[None]:
 
 def holder() -> dict[str, Any] | None:
     """Who has the lock now, as ``{"pid", "drill"}``; None if nobody has. Takes nothing, so that it disturbs nobody."""
-    path = _path()
+    path = state_path(NAME)
     try:
         inode, told = path.stat().st_ino, _told(path.read_bytes())
         held = any(line.split()[1] == "FLOCK" and f":{inode} " in line for line in _LOCKS.read_text().splitlines())
@@ -105,7 +107,7 @@ def _take(path: Path, drill: str) -> int:
 
 
 def _path() -> Path:
-    return state_dir() / "faults.lock"
+    return state_dir() / NAME
 
 
 def _holder(descriptor: int) -> str:

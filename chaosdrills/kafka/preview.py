@@ -13,7 +13,7 @@ from chaosdrills.kafka.client import Admin, ClusterView, Connection
 from chaosdrills.kafka.roles import IN_PARTITION, VIEW_TIMEOUT_S, Chosen, Wish
 from chaosdrills.kafka.targeting import Means
 
-FAULTS = {"kill_broker": "kill", "stop_broker": "stop", "pause_broker": "pause", "restart_brokers": "restart"}
+FAULTS = {f"{deed}_broker": deed for deed in targeting.DEEDS} | {"restart_brokers": "restart"}
 HEALS = {
     "heal_brokers": "undoes every fault on brokers that is outstanding",
     "start_broker": "undoes the faults on brokers of one role, or on one broker",

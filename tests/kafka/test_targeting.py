@@ -1,8 +1,5 @@
 """What a fault on brokers may be given; and what is refused before any broker is asked."""
 
-import sys
-import types
-
 import pytest
 from chaoslib import convert_vars
 from chaoslib.configuration import load_configuration
@@ -14,7 +11,7 @@ from chaosdrills.faults import lock
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.kafka.actions import kill_broker, pause_broker, restart_brokers, stop_broker
 from chaosdrills.kafka.client import Connection
-from chaosdrills.kafka.roles import Wish, choose
+from chaosdrills.kafka.roles import Wish, choose, controller_elsewhere
 from chaosdrills.kafka.targeting import Means
 
 NOWHERE = {"kafka_bootstrap_servers": "127.0.0.1:1", "kafka_topic": "t"}
@@ -93,17 +90,15 @@ def test_a_secret_in_a_command_is_refused_and_not_shown():
     assert "hunter2" not in str(raised.value)
 
 
-def test_the_active_controller_elsewhere_is_asked_of_the_quorum(monkeypatch):
-    connection, asked = Connection("127.0.0.1:1"), []
-    quorum = types.ModuleType("chaosdrills.kafka.quorum")
-    quorum.active_controller = lambda connection, timeout_s: asked.append(connection) or 2
-    monkeypatch.setitem(sys.modules, quorum.__name__, quorum)
-    [chosen] = choose(Wish("controller"), None, connection)
-    assert (chosen.node_id, chosen.label, asked) == (2, "broker 2 (active controller)", [connection])
-    monkeypatch.setitem(sys.modules, quorum.__name__, None)
-    with pytest.raises(UnavailableError, match="cannot tell the active controller of a cluster that is not") as raised:
-        choose(Wish("controller"), None, connection)
-    assert "the role 'id'" in raised.value.hint
+def test_the_active_controller_elsewhere_is_asked_of_the_quorum(kafka_lab):
+    connection = Connection(kafka_lab.endpoint)
+    [here], [elsewhere] = (
+        choose(Wish("controller"), kafka_lab, connection),
+        choose(Wish("controller"), None, connection),
+    )
+    assert here == elsewhere
+    with pytest.raises(UnavailableError, match="no Kafka broker answers"):
+        controller_elsewhere(Connection("127.0.0.1:1"), 0.5)
 
 
 def test_an_argv_may_come_whole_from_the_configuration_and_lab_is_what_none_means(monkeypatch):
