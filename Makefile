@@ -8,10 +8,16 @@ MODULES := chaosdrills tests benchmarks
 # Tests that only compute, with a low priority beside those that run real servers and watch them.
 PURE := tests/core tests/report
 
-.PHONY: drill test test-pure test-servers lint validate bench clean
+# The others wait for servers most of their time: so several at once, each with labs of its own. A file stays together.
+WORKERS ?= 3
+
+.PHONY: drill drills test test-pure test-servers lint validate bench clean
 
 drill: $(VENV)/.all
 	@$(BIN)/chaos --no-version-check run $(EXPERIMENT)
+
+drills: $(VENV)/.dev
+	CHAOSDRILLS_FULL=1 $(BIN)/python -m pytest -v -s tests/lab/test_experiments.py
 
 test: lint validate
 	@$(MAKE) --no-print-directory --jobs=2 test-servers test-pure
@@ -20,7 +26,7 @@ test-pure: $(VENV)/.dev
 	nice -n 15 $(BIN)/python -m pytest -q $(PURE)
 
 test-servers: $(VENV)/.dev
-	$(BIN)/python -m pytest -q tests $(addprefix --ignore=,$(PURE))
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests $(addprefix --ignore=,$(PURE))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(MODULES)

@@ -1,9 +1,9 @@
-"""All benchmarks, one after another: `python -m benchmarks`. Needs about twenty minutes and a quiet machine."""
+"""All benchmarks, one after another: `python -m benchmarks`. Needs about half an hour and a quiet machine."""
 
 import subprocess
 import sys
 
-MODULES = ("record", "judge", "lab_start", "observer_pacing", "kafka_ledger")
+MODULES = ("record", "judge", "fuzz", "lab_start", "observer_pacing", "kafka_ledger", "endurance")
 
 
 def main() -> int:

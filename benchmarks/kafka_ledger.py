@@ -1,7 +1,8 @@
 """What the ledger costs: acknowledged messages a second at full rate, with it and without, in alternating rounds.
 
 Run ``python benchmarks/kafka_ledger.py [--rounds 5] [--seconds 8] [--perf-test] [--bootstrap host:port,...]``; without
-an address it starts a lab of its own. Each round measures these producers, the order turning with every round:
+an address it starts a lab of its own, ``--network proxied`` on such a network. Each round measures these
+producers, the order turning with every round:
 
 - `ledger`: the observer, whole: self-describing payloads with a checksum, a delivery report for each message, live
   figures, the record on disk. No reader beside it, since none of the others has one.
@@ -145,6 +146,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--bootstrap", default="")
+    parser.add_argument("--network", default="plain", help="of the lab, without --bootstrap")
     parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--perf-test", action="store_true")
     options = parser.parse_args()
@@ -160,7 +162,9 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory(prefix="chaosdrills-") as state:
             os.environ["XDG_STATE_HOME"] = state
-            cluster = lifecycle.up("kafka", {"base_port": free_pair(100)}, owner=this_process())
+            cluster = lifecycle.up(
+                "kafka", {"base_port": free_pair(100), "network": options.network}, owner=this_process()
+            )
             try:
                 print(json.dumps(compare(cluster.endpoint, kinds, options.rounds, options.seconds), indent=2))
             finally:

@@ -1,9 +1,10 @@
 """How long the Kafka lab takes to be of use, with its AOT cache and without, in alternating pairs.
 
-Run ``python benchmarks/lab_start.py [--pairs 5] [--cold]``. Each start is a process of its own; times begin before that
-process does, so Python and its imports are in them. `up`: all brokers are ready. `ack`: besides, a topic with
-replication factor 3 was made and its first record acknowledged under acks=all. `memory`: proportional set size of the
-three brokers. With ``--cold``, first: fetching the jars and making the AOT cache in an empty cache folder.
+Run ``python benchmarks/lab_start.py [--pairs 5] [--cold] [--networks filtered proxied]``; with networks the lab is
+started on each of them instead, beside a plain network, all with the cache. Each start is a process of its own; times
+begin before that process does, so Python and its imports are in them. `up`: all brokers are ready. `ack`: besides, a
+topic with replication factor 3 was made and its first record acknowledged under acks=all. `memory`: proportional set
+size of the three brokers. With ``--cold``, first: fetching the jars and making the AOT cache in an empty cache folder.
 """
 
 import argparse
@@ -25,13 +26,14 @@ from chaosdrills.lab.status import status
 TOPIC = "first"
 
 
-def start_once(begin_s: float, aot: bool) -> dict[str, float]:
+def start_once(begin_s: float, kind: str) -> dict[str, float]:
     """Start a lab, write one record, end the lab; seconds since `begin_s` (time.time) and MiB."""
     from confluent_kafka.admin import AdminClient, NewTopic
 
-    if not aot:
+    if kind == "plain":
         kafka_aot.with_cache = lambda runtime, *_: runtime  # type: ignore[assignment]
-    cluster = lifecycle.up("kafka", {"base_port": free_pair(100)}, owner=this_process())
+    network = kind if kind in ("filtered", "proxied") else "plain"
+    cluster = lifecycle.up("kafka", {"base_port": free_pair(100), "network": network}, owner=this_process())
     try:
         up_s = time.time() - begin_s
         servers = {"bootstrap.servers": cluster.endpoint}
@@ -70,24 +72,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--cold", action="store_true")
-    parser.add_argument("--child", choices=["aot", "plain", "cold"], help=argparse.SUPPRESS)
+    parser.add_argument("--networks", nargs="*", choices=["filtered", "proxied"])
+    parser.add_argument("--child", choices=["aot", "plain", "filtered", "proxied", "cold"], help=argparse.SUPPRESS)
     parser.add_argument("--begin", type=float, default=0.0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        figures = cold() if options.child == "cold" else start_once(options.begin, options.child == "aot")
+        figures = cold() if options.child == "cold" else start_once(options.begin, options.child)
         print(json.dumps(figures))
         return
     with tempfile.TemporaryDirectory() as folder:
         if options.cold:
             found = child("--child", "cold", XDG_CACHE_HOME=f"{folder}/cache", XDG_STATE_HOME=f"{folder}/cold")
             print(f"cold: jars {found['jars_s']:.1f} s, AOT cache {found['aot_s']:.1f} s")
-        compare(options.pairs, folder)
+        compare(options.pairs, ["aot", *(options.networks or ["plain"])], folder)
 
 
-def compare(pairs: int, folder: str) -> None:
+def compare(pairs: int, kinds: list[str], folder: str) -> None:
     """Alternate `pairs` starts of each kind and print their figures."""
     lifecycle.prepare("kafka")
-    found: dict[str, list[dict[str, float]]] = {"aot": [], "plain": []}
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for _ in range(pairs):
         for kind, figures in found.items():
             figures.append(child("--child", kind, "--begin", str(time.time()), XDG_STATE_HOME=f"{folder}/state"))

@@ -13,15 +13,23 @@ from chaosdrills.lab.lifecycle import service_module
 from chaosdrills.lab.ports import is_free
 
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
+PORTS_OF_A_WORKER = 2400
+OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 
 
-def free_base_port() -> int:
-    """A base port for a Kafka lab whose six ports are free now, below the range the kernel hands out itself."""
-    first = 20000 + os.getpid() % 50 * 200
-    for base in range(first, 32000, 200):
-        if all(is_free(base + offset) for offset in PORTS_OF_A_LAB):
+def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
+    """A base port for a Kafka lab whose ports are free now, below the range the kernel hands out itself.
+
+    Each of up to five pytest-xdist workers looks in a range of its own: two must not find the same ports free.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20000 + worker % 5 * PORTS_OF_A_WORKER
+    begin = os.getpid() % 6 * 200  # other runs of the tests on this machine
+    for step in range(0, PORTS_OF_A_WORKER, 200):
+        base = first + (begin + step) % PORTS_OF_A_WORKER
+        if all(is_free(base + offset) for offset in offsets):
             return base
-    raise RuntimeError("no six free ports for a lab between 20000 and 32000")
+    raise RuntimeError(f"no free ports for a lab between {first} and {first + PORTS_OF_A_WORKER}")
 
 
 @pytest.fixture(scope="session")

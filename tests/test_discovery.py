@@ -25,8 +25,14 @@ def test_the_kafka_activities_are_listed(activities):
     kafka = {(each["type"], each["name"]) for each in activities if each["mod"].startswith("chaosdrills.kafka.")}
     assert kafka == {
         ("action", "kill_broker"),
+        ("action", "pause_broker"),
+        ("action", "restart_brokers"),
+        ("action", "stop_broker"),
         ("action", "start_broker"),
         ("action", "heal_brokers"),
+        ("action", "isolate_broker"),
+        ("action", "slow_broker"),
+        ("action", "wait_in_sync"),
         ("action", "wait_whole"),
         ("action", "elect_preferred_leaders"),
         ("action", "heal_consumers"),

@@ -1,6 +1,5 @@
 """`experiments`: the experiments that travel with the package."""
 
-from importlib import resources
 from pathlib import Path
 
 import click
@@ -10,8 +9,9 @@ from chaosdrills.errors import UsageError
 
 def shipped() -> dict[str, bytes]:
     """The shipped experiments: file name to content."""
-    folder = resources.files("chaosdrills").joinpath("experiments")
-    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.name.endswith(".json")}
+    from chaosdrills.desk.catalogue import shipped as of_the_package
+
+    return of_the_package()
 
 
 @click.group()
@@ -20,12 +20,16 @@ def experiments() -> None:
 
 
 @experiments.command(name="list")
-def list_shipped() -> None:
-    """List the shipped experiments with their titles."""
-    import json
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_shipped(as_json: bool) -> None:
+    """List the shipped experiments, as 'list' does, and no others.
 
-    for name, content in sorted(shipped().items()):
-        click.echo(f"{name}  {json.loads(content)['title']}")
+    \b
+    Example: chaos drills experiments list
+    """
+    from chaosdrills.cli.list import show
+
+    show(None, Path("journals"), as_json)
 
 
 @experiments.command()
@@ -35,7 +39,7 @@ def copy(folder: Path, force: bool) -> None:
     """Copy the shipped experiments into FOLDER (made if missing).
 
     \b
-    Example: chaosdrills experiments copy experiments
+    Example: chaos drills experiments copy experiments
     """
     from chaosdrills.host.files import writing_for_user
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from chaosdrills.cli.completion import complete_runs
 from chaosdrills.cli.guard import STATUS_OF_VERDICT, forget_output
 from chaosdrills.cli.judging import judging_options, limits_from, parameters_from
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @judging_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; reasons go to standard error.")
 @click.pass_context

@@ -19,10 +19,11 @@ def lab() -> None:
 @click.argument("service")
 @click.option("--base-port", type=int, help="The first client port; the nodes take it and those after it.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the servers; repeatable.")
+@click.option("--network", help="How nodes can be cut off: plain (not at all), filtered, proxied or isolable.")
 @click.option(
     "--timeout-s", type=click.FloatRange(min=1, max=86_400), default=90.0, show_default=True, help="Longest wait."
 )
-def up(service: str, base_port: int | None, settings: tuple[str, ...], timeout_s: float) -> None:
+def up(service: str, base_port: int | None, settings: tuple[str, ...], network: str | None, timeout_s: float) -> None:
     """Start the lab of SERVICE (kafka), or find the one that runs. It runs until 'down'.
 
     \b
@@ -33,6 +34,8 @@ def up(service: str, base_port: int | None, settings: tuple[str, ...], timeout_s
     options: dict[str, Any] = {"settings": dict(_setting(text) for text in settings)}
     if base_port is not None:
         options["base_port"] = base_port
+    if network is not None:
+        options["network"] = network
     cluster = lifecycle.up(service, options, progress=click.echo, timeout_s=timeout_s)
     click.echo(f"The {service} lab runs at {cluster.endpoint}.")
     click.echo(f"End it with 'chaos drills lab down {service}'.")
@@ -41,7 +44,11 @@ def up(service: str, base_port: int | None, settings: tuple[str, ...], timeout_s
 @lab.command()
 @click.argument("service", required=False)
 def down(service: str | None) -> None:
-    """End the lab of SERVICE (all labs if not given) and remove its data; its logs stay."""
+    """End the lab of SERVICE (all labs if not given) and remove its data; its logs stay.
+
+    \b
+    Example: chaos drills lab down kafka
+    """
     from chaosdrills.lab import lifecycle
 
     for name in [service] if service else list(lifecycle.SERVICES):
@@ -52,7 +59,11 @@ def down(service: str | None) -> None:
 @lab.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(as_json: bool) -> None:
-    """Show every lab: its endpoints, processes, memory and logs."""
+    """Show every lab: its endpoints, processes, memory and logs.
+
+    \b
+    Example: chaos drills lab status
+    """
     from chaosdrills.lab.lifecycle import SERVICES
     from chaosdrills.lab.status import status as status_of
 
@@ -67,7 +78,11 @@ def status(as_json: bool) -> None:
 @lab.command()
 @click.argument("service")
 def prepare(service: str) -> None:
-    """Fetch and make all that a start of SERVICE's lab needs, once, so that 'up' is quick."""
+    """Fetch and make all that a start of SERVICE's lab needs, once, so that 'up' is quick.
+
+    \b
+    Example: chaos drills lab prepare kafka
+    """
     from chaosdrills.lab import lifecycle
 
     lifecycle.prepare(service, click.echo)
@@ -86,6 +101,19 @@ def _show(lab_status: dict[str, Any]) -> None:
     click.echo(f"{lab_status['service']}: {lab_status['state']}{where}")
     if lab_status.get("owner_pid"):
         click.echo(f"  ends with process {lab_status['owner_pid']} (guard: {lab_status['guard_pid']})")
+    if lab_status.get("network", "plain") != "plain":
+        proxy = f" (pid {lab_status['proxy_pid']})" if lab_status["proxy_pid"] else ""
+        click.echo(f"  network: {lab_status['network']}{proxy}")
+    for effect in lab_status.get("in_force", ()):
+        click.echo(f"  in force: {_effect(effect)}")
     for node in lab_status["nodes"]:
         memory = "-" if node["memory_mib"] is None else f"{node['memory_mib']} MiB"
         click.echo(LINES_OF_NODE.format(**{**node, "memory": memory, "pid": node["pid"] or "-"}))
+
+
+def _effect(effect: dict[str, Any]) -> str:
+    node, scope = effect["node"], effect["scope"]
+    if effect["kind"] == "cut":
+        return f"node {node} is cut off from {scope}"
+    jitter = f" +/- {effect['jitter_ms']:g}" if effect["jitter_ms"] else ""
+    return f"node {node} is slowed by {effect['latency_ms']:g}{jitter} ms each way, for {scope}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from chaosdrills.cli.completion import complete_runs
 from chaosdrills.errors import UsageError
 
 
@@ -14,10 +15,12 @@ def record() -> None:
 
 
 @record.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of standard output.")
 def export(file: Path, output: Path | None) -> None:
     """Write the record FILE as a history: one JSON object a line.
+
+    Remarks (chaos drills note) are left out: they are no part of a history, and nothing is judged by them.
 
     \b
     Example: chaos drills record export journals/<run>/record -o history.jsonl
@@ -41,7 +44,7 @@ def export(file: Path, output: Path | None) -> None:
 
 
 @record.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(file: Path, as_json: bool) -> None:
     """Say what the record FILE holds: header, counts, streams, marks.

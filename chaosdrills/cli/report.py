@@ -1,16 +1,16 @@
 """`report`: write a run's report again, from its record and from what its summary says of the drill."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chaosdrills.cli.completion import complete_runs
 from chaosdrills.errors import UsageError
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), shell_complete=complete_runs)
 def report(folder: Path) -> None:
     """Write report.md and report.html of the run in FOLDER again, judging its record anew.
 
@@ -50,9 +50,11 @@ def _write(folder: Path, summary: dict[str, Any], judgement: Any) -> Path:
 
 
 def _read_summary(folder: Path) -> Any:
+    from chaosdrills.core.strict import loads
+
     path = folder / "summary.json"
     try:
-        return json.loads(path.read_text())
+        return loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}.", "name the folder of a run.") from error
     except ValueError as error:

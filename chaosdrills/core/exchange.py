@@ -27,6 +27,7 @@ from typing import Any, NoReturn, TypeGuard, cast
 import numpy as np
 
 from chaosdrills.core.history import (
+    FURTHEST_NS,
     MARK_NAMES,
     NO_SEQ,
     NO_TIME,
@@ -39,6 +40,7 @@ from chaosdrills.core.history import (
     Outcome,
     StreamKind,
 )
+from chaosdrills.core.strict import without_repeats
 from chaosdrills.errors import UsageError
 
 VERSION = 1
@@ -51,7 +53,7 @@ _UNKNOWN = int(Outcome.UNKNOWN)
 _UNREADABLE = {UnicodeDecodeError: "not UTF-8", RecursionError: "nested too deeply"}
 _MISSING = object()
 _EXACT_S = 1e6  # below this, a float times 1e9 rounds to the nanosecond that was written
-_LIMIT_S = 9.2e9  # nanoseconds past this do not fit into int64
+_LIMIT_S = FURTHEST_NS / NS
 _MAX_SEQ = 2**63 - 1
 _ROWS = 10_000  # operations formatted at once
 
@@ -165,6 +167,8 @@ class _Parser:
             self._refuse(f"is {why}", "write one JSON object a line, in UTF-8", error)
         if type(row) is not dict:
             self._refuse(f"is {_shown(row)}, not a JSON object", "write one object a line")
+        if self._line.count(":") != len(row):
+            self._refuse_repeated_keys()
         kind = row.get("kind")
         take = self._take.get(kind) if type(kind) is str else None
         if take is None:
@@ -217,6 +221,13 @@ class _Parser:
                 f"writes seq {seq} of stream {_shown(name)} again (first on line {earlier})",
                 "give each write of a stream its own seq, from 0 up in the order of invocation",
             )
+
+    def _refuse_repeated_keys(self) -> None:
+        """Refuse a line that has more colons than keys because a key is there twice, and not inside a text."""
+        try:
+            json.loads(self._line, object_pairs_hook=without_repeats)
+        except (ValueError, RecursionError) as error:
+            self._refuse(f"is not clear: {error}", "keep one of the two", error)
 
     def _take_operation(self, row: Row, columns: _Columns, null_seq: bool) -> None:
         stream = self._stream(row)
@@ -308,10 +319,10 @@ class _Parser:
         if type(value) is float and -_EXACT_S < value < _EXACT_S:
             return round(value * NS)
         if type(value) not in (int, float) or not abs(value) < _LIMIT_S:
-            self._wrong(row, field, f"give seconds as a finite number below {_LIMIT_S:g}")
+            self._wrong(row, field, f"give seconds as a finite number below {_LIMIT_S:.4g}")
         if type(value) is int:
             return value * NS
-        exact: Decimal = json.loads(self._line, parse_float=Decimal)[field]
+        exact = Decimal(json.loads(self._line, parse_float=str)[field])
         return int(exact.quantize(Decimal("1e-9"), ROUND_HALF_EVEN).scaleb(9))
 
     def _wrong(self, row: Row, field: str, hint: str) -> NoReturn:

@@ -20,6 +20,7 @@ Bools = npt.NDArray[np.bool_]
 NS = 1_000_000_000
 NO_SEQ = -1  # a read that found nothing, or a damaged payload in a read-back
 NO_TIME = -(2**63)  # `completed_s` null: never completed as far as anyone knows
+FURTHEST_NS = 2**61  # instants lie within it on either side (73 years): sums and differences of them fit into int64
 
 StreamKind = Literal["log", "register"]
 MARK_NAMES = ("fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained")
@@ -83,6 +84,14 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A remark that somebody made while the drill ran, and its instant. Nothing is judged by it."""
+
+    at_ns: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Final:
     """The whole read-back of one stream at `at_ns`: int64 `seqs` in the order found, `NO_SEQ` where damaged."""
 
@@ -95,6 +104,7 @@ class History:
     """Everything an observer recorded. `finals` maps a stream's index to its read-back.
 
     `end_ns` is None when the observer died; `warnings` say what was wrong with the file it came from (a torn tail).
+    `notes` are in records only: the exchange form leaves them out.
     """
 
     service: str
@@ -108,6 +118,7 @@ class History:
     end_ns: int | None = None
     header: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def marks_named(self, *names: str) -> list[int]:
         """Instants (ns) of the marks with one of `names`, ascending."""

@@ -91,7 +91,7 @@ def _get(entry: Mapping[str, Any], name: str, kind: type | tuple[type, ...], def
     """The entry's value `name`, of that kind: a bool is no number, and neither is what is not finite."""
     value = entry.get(name, default)
     is_number = kind is not bool and isinstance(value, bool)
-    if not isinstance(value, kind) or is_number or (isinstance(value, float) and not abs(value) < 1e9):
+    if not isinstance(value, kind) or is_number or (isinstance(value, _NUMBER) and not abs(value) < 1e9):
         raise _wrong(f"{name} is {'missing' if value is None else repr(value)}")
     return value
 

@@ -30,6 +30,11 @@ class Fault(Protocol):
         """The name in the heal log: one word, never changed once it was released."""
         ...
 
+    @property
+    def local(self) -> bool:
+        """Whether it is done to processes of this machine: a restart of it, or the end of their lab, undoes it."""
+        ...
+
     def describe(self, target: Target) -> str:
         """What `inject` will hit, for a mark, a log line and a preview: "kill -9 of broker 2 (leader of t/0)"."""
         ...

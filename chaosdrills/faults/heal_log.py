@@ -10,17 +10,18 @@ what may still be broken. Format (version 1), all keys required::
      "owner": {"pid": 1, "start_ticks": 2}, "drill": "kafka-broker-loss"}
 
 `owner` is the process that injected it. `boot_id` tells entries of before a restart of this machine, which undid every
-fault on its processes. `drill` may be empty.
+fault on its processes, and none that a command did elsewhere. `drill` may be empty.
 """
 
-import json
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chaosdrills.core.strict import loads
 from chaosdrills.errors import InternalError, UnavailableError
 from chaosdrills.faults.fault import Target
 from chaosdrills.host.files import sync_directory, write_json
@@ -140,13 +141,17 @@ def _as_json(entry: Entry) -> dict[str, Any]:
 
 def _read(path: Path) -> Entry:
     """One entry. Raises `ValueError`, `KeyError` or `TypeError` if it is not what `plan` writes."""
-    data = json.loads(path.read_text())
+    data = loads(path.read_bytes())
     if data["version"] != VERSION:
         raise ValueError(f"its version is {data['version']!r}, this program knows {VERSION}")
     target, owner = data["target"], data["owner"]
     texts = (data["id"], data["fault"], data["service"], data["began_at"], data["boot_id"], data["drill"])
     if not all(isinstance(text, str) for text in (*texts, target["label"], target["role"])):
         raise ValueError("a text is not a string")
+    if not re.fullmatch("[a-z0-9_-]+", data["service"]):
+        raise ValueError("its service is no name of one")  # which is part of a path, too
+    if not all(type(owner[name]) is int for name in ("pid", "start_ticks")):
+        raise ValueError("its owner is no process")
     if data["id"] != path.stem or not isinstance(target["handle"], dict):
         raise ValueError("its id is not its file's name, or its target has no handle")
     return Entry(
@@ -155,7 +160,7 @@ def _read(path: Path) -> Entry:
         Target(data["service"], target["label"], target["role"], target["handle"]),
         data["began_at"],
         data["boot_id"],
-        Identity(int(owner["pid"]), int(owner["start_ticks"])),
+        Identity(owner["pid"], owner["start_ticks"]),
         data["drill"],
     )
 

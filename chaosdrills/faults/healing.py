@@ -1,6 +1,7 @@
 """Healing: undo what the heal log says, from any process and folder, as often as one likes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,6 +98,19 @@ def release_when_healed() -> None:
         lock.release()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the lock during the block, and on as long as faults of this process are outstanding.
+
+    Raises `UnavailableError` naming the holder if another drill has it: then the block is not entered.
+    """
+    try:
+        with lock.kept(marking.drill()):
+            yield
+    finally:
+        release_when_healed()
+
+
 def _judge(entry: Entry, force: bool) -> Outcome | Fault:
     """The fault that must be healed now, or an outcome at once. Removes an entry that has nothing left to heal."""
     if entry.held and not force:
@@ -113,7 +127,7 @@ def _judge(entry: Entry, force: bool) -> Outcome | Fault:
             entry, "failed", f"this version knows no fault {entry.fault!r}", "heal with the version that injected it."
         )
     try:
-        if not entry.before_boot and fault.needs_heal(entry.target):
+        if not (entry.before_boot and fault.local) and fault.needs_heal(entry.target):
             return fault
     except (DrillError, KeyError, TypeError) as error:
         return _failure(entry, error)

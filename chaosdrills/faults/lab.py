@@ -33,8 +33,8 @@ def is_lab(service: str, endpoint: str) -> bool:
 
 
 OTHER_WAYS = (
-    "On a cluster of your own use your own command (a 'process' action), or an action of another extension such as "
-    "chaosk8s, and name that action in the argument 'faults' of the observe control."
+    "On a cluster of your own give the target 'command' with your own command for 'inject' and 'heal'; or use an "
+    "action of another extension, such as chaosk8s, and name it in the argument 'faults' of the observe control."
 )
 
 

@@ -8,11 +8,15 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.paths import state_dir
 
+_LOCKS = Path("/proc/locks")
 _held: dict[Path, int] = {}
 _kept: set[Path] = set()
 
@@ -47,6 +51,39 @@ def release(kept: bool = False) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def kept(drill: str = "") -> Iterator[None]:
+    """Hold the lock for the whole of the block, whatever is healed in it; afterwards as `hold` does.
+
+    Raises `UnavailableError` as `hold` does.
+    """
+    path = _path()
+    before = path in _kept
+    hold(drill, keep=True)
+    try:
+        yield
+    finally:
+        if not before:
+            _kept.discard(path)
+
+
+def holder() -> dict[str, Any] | None:
+    """Who has the lock now, as ``{"pid", "drill"}``; None if nobody has. Takes nothing, so that it disturbs nobody."""
+    path = _path()
+    try:
+        inode, told = path.stat().st_ino, _told(path.read_bytes())
+        held = any(line.split()[1] == "FLOCK" and f":{inode} " in line for line in _LOCKS.read_text().splitlines())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return told if held else None
+
+
+def held_by() -> str:
+    """Who has the lock now, as "process 17 (kafka-broker-loss)"; empty if nobody has."""
+    found = holder()
+    return _named(found) if found else ""
+
+
 def _take(path: Path, drill: str) -> int:
     """The descriptor that holds the lock. Raises `UnavailableError` naming the holder, or `OSError`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -74,7 +111,16 @@ def _path() -> Path:
 def _holder(descriptor: int) -> str:
     """Who has it, as far as it has been written yet."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        holder = json.loads(os.pread(descriptor, 4096, 0))
-        name = f" ({holder['drill']})" if holder["drill"] else ""
-        return f"process {int(holder['pid'])}{name}"
+        return _named(_told(os.pread(descriptor, 4096, 0)))
     return "a process that has just taken it"
+
+
+def _told(text: bytes | str) -> dict[str, Any]:
+    """What a holder has written. Raises `ValueError`, `KeyError` or `TypeError` if it is not that."""
+    told = json.loads(text)
+    return {"pid": int(told["pid"]), "drill": str(told["drill"])}
+
+
+def _named(holder: dict[str, Any]) -> str:
+    name = f" ({holder['drill']})" if holder["drill"] else ""
+    return f"process {holder['pid']}{name}"

@@ -6,20 +6,26 @@ a process is waited for. Format (version 1)::
 
     {"version": 1, "service": "kafka", "owner": {"pid": 1, "start_ticks": 2} | null, "endpoint": "127.0.0.1:29092,...",
      "options": {...}, "nodes": [{"id": 1, "endpoint": "127.0.0.1:29092", "argv": [...], "env": {...}, "cwd": "...",
-     "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null}, ...],
-     "guard": {"pid": 5, "start_ticks": 6} | null}
+     "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null, "stopping": false,
+     "listeners": {"client": 29092}, "behind": {"client": 29142}, "uid": 60901 | null}, ...],
+     "guard": {"pid": 5, "start_ticks": 6} | null, "network": "plain", "proxy": {"pid": 7, "start_ticks": 8} | null}
 
 `owner` is the process whose death ends the lab, `guard` the one that sees to it; both null for a lab started by
-``lab up``. Two locks lie beside it: ``lock`` is held for the moment of one change, ``up.lock`` for the whole of an up
-or a down.
+``lab up``. `stopping` (may be missing: false) says that the process was told to end. `network` says how its nodes can
+be cut off (`chaosdrills.host.network`); to it belong a node's `listeners`, the ports on which others reach it, the
+ports `behind` a proxy where it then really listens, its own user `uid`, and the lab's `proxy`. A file without these is
+one of a plain network.
+
+Two locks lie beside it: ``lock`` is held for the moment of one change, ``up.lock`` for the whole of an up or a down.
 """
 
-import json
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from chaosdrills.core.kinds import is_of
+from chaosdrills.core.strict import loads
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.files import write_json
 from chaosdrills.host.locks import held
@@ -32,7 +38,12 @@ CHANGE_S = 30.0
 
 @dataclass
 class Node:
-    """One server: how to start it, where its data and log are, and which process it is now (None: stopped)."""
+    """One server: how to start it, where its data and log are, and which process it is now (None: stopped).
+
+    `stopping`: that process was told to end, and may take a while.
+    `listeners` are the TCP ports at which others reach it, by who they are ("client", "replication", "controller");
+    `behind` those at which it listens itself where a proxy stands before it. `uid` is its own user, if it has one.
+    """
 
     id: int
     endpoint: str
@@ -42,6 +53,10 @@ class Node:
     log: str
     data_dir: str
     process: Identity | None = None
+    stopping: bool = False
+    listeners: dict[str, int] = field(default_factory=dict)
+    behind: dict[str, int] = field(default_factory=dict)
+    uid: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -59,6 +74,8 @@ class Cluster:
     owner: Identity | None = None
     options: dict[str, Any] = field(default_factory=dict)
     guard: Identity | None = None
+    network: str = "plain"
+    proxy: Identity | None = None
 
     def node(self, node_id: int) -> Node:
         """The node `node_id`. Raises `UnavailableError` naming those there are."""
@@ -81,7 +98,7 @@ def load(service: str) -> Cluster | None:
     """
     path = cluster_dir(service) / "lab.json"
     try:
-        return _parse(json.loads(path.read_text()))
+        return _sound(_parse(loads(path.read_bytes())))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -95,8 +112,9 @@ def _parse(data: dict[str, Any]) -> Cluster:
     if data["version"] != VERSION:
         raise ValueError(f"version {data['version']!r} is not {VERSION}")
     nodes = [Node(**{**node, "process": _identity(node["process"])}) for node in data["nodes"]]
-    owner, guard = _identity(data["owner"]), _identity(data.get("guard"))
-    return Cluster(data["service"], data["endpoint"], nodes, owner, data["options"], guard)
+    owner, guard, proxy = _identity(data["owner"]), _identity(data.get("guard")), _identity(data.get("proxy"))
+    network = data.get("network", "plain")
+    return Cluster(data["service"], data["endpoint"], nodes, owner, data["options"], guard, network, proxy)
 
 
 def save(cluster: Cluster) -> None:
@@ -129,10 +147,36 @@ def start_node(service: str, node_id: int) -> bool:
         if node.alive:
             return False
         with uninterrupted():  # a process that nobody wrote down holds the node's ports for ever
-            node.process = spawn(node.argv, Path(node.log), Path(node.cwd), node.env)
+            node.process, node.stopping = spawn(node.argv, Path(node.log), Path(node.cwd), node.env), False
             save(cluster)
         return True
 
 
+def note_stopping(service: str, process: Identity) -> None:
+    """Write down that `process` is about to be told to end; nothing if it is no node of `service`'s lab."""
+    with changing(service):
+        cluster = load(service)
+        node = next((each for each in cluster.nodes if each.process == process), None) if cluster else None
+        if cluster is not None and node is not None:
+            node.stopping = True
+            save(cluster)
+
+
 def _identity(data: dict[str, int] | None) -> Identity | None:
     return None if data is None else Identity(data["pid"], data["start_ticks"])
+
+
+def _sound(cluster: Cluster) -> Cluster:
+    """`cluster`, every value of which is what its class says: people and crashes change files. Raises `ValueError`."""
+    whole: list[Cluster | Node | Identity] = [cluster, *cluster.nodes, *_processes(cluster)]
+    for one in whole:
+        hints = get_type_hints(type(one))
+        for each in fields(one):
+            if not is_of(getattr(one, each.name), hints[each.name]):
+                raise ValueError(f"its {each.name} is not what that can be")
+    return cluster
+
+
+def _processes(cluster: Cluster) -> list[Identity]:
+    held = [value for one in (cluster, *cluster.nodes) for value in vars(one).values()]
+    return [value for value in held if isinstance(value, Identity)]

@@ -5,20 +5,36 @@ from pathlib import Path
 
 from chaosdrills.errors import UnavailableError
 
+_STATE = ("XDG_STATE_HOME", ".local/state")
+_CACHE = ("XDG_CACHE_HOME", ".cache")
+
 
 def state_dir(*parts: str) -> Path:
     """`$XDG_STATE_HOME/chaosdrills/...`, made if missing (mode 0700)."""
-    return _directory("XDG_STATE_HOME", ".local/state", parts)
+    return _made(state_path(*parts), _STATE[0])
 
 
 def cache_dir(*parts: str) -> Path:
     """`$XDG_CACHE_HOME/chaosdrills/...`, made if missing (mode 0700)."""
-    return _directory("XDG_CACHE_HOME", ".cache", parts)
+    return _made(cache_path(*parts), _CACHE[0])
 
 
-def _directory(variable: str, default: str, parts: tuple[str, ...]) -> Path:
+def state_path(*parts: str) -> Path:
+    """Where `state_dir` is, or would be."""
+    return _path(*_STATE, parts)
+
+
+def cache_path(*parts: str) -> Path:
+    """Where `cache_dir` is, or would be."""
+    return _path(*_CACHE, parts)
+
+
+def _path(variable: str, default: str, parts: tuple[str, ...]) -> Path:
     base = Path(os.environ.get(variable) or Path.home() / default)
-    path = base.joinpath("chaosdrills", *parts)
+    return base.joinpath("chaosdrills", *parts)
+
+
+def _made(path: Path, variable: str) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,25 @@ def this_process() -> Identity:
 def is_alive(identity: Identity) -> bool:
     """True if exactly this process still lives (a paused one does)."""
     return identify(identity.pid) == identity
+
+
+def thread_states(identity: Identity) -> set[str]:
+    """The states of all threads of exactly this process: letters of proc(5), "T" for stopped. Empty if it is gone.
+
+    Threads that have ended (Z, X) do not count.
+    """
+    states = set()
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{identity.pid}/task"):
+            with suppress(OSError):
+                stat = Path(f"/proc/{identity.pid}/task/{thread}/stat").read_text()
+                states.add(stat[stat.rindex(")") + 2])
+    return states - {"Z", "X"} if is_alive(identity) else set()
+
+
+def is_paused(identity: Identity) -> bool:
+    """True if exactly this process lives and all of its threads are stopped."""
+    return thread_states(identity) == {"T"}
 
 
 def send_signal(identity: Identity, signum: int) -> bool:
@@ -99,7 +118,7 @@ def spawn(
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let SIGINT and SIGTERM wait until the block has ended: what is done in it is done wholly.
+    """Let SIGINT, SIGTERM and SIGUSR1 wait until the block has ended: what is done in it is done wholly.
 
     For what takes milliseconds, such as starting a process and writing it down. Signals reach the main thread only, so
     in others there is nothing to do. A child does not inherit this.
@@ -118,7 +137,7 @@ def uninterrupted() -> Iterator[None]:
             signal.raise_signal(caught[0])
 
 
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
 
 

@@ -1,7 +1,8 @@
-"""Actions on Kafka brokers, for experiments. Faults hit the lab only; `wait_whole` serves any cluster.
+"""Actions on Kafka brokers, for experiments.
 
-What needs the driver is imported when it is called: without one an experiment is still validated, and says what to
-install, `chaos discover` still lists all, and brokers are still healed.
+Faults hit the lab, or any cluster by the user's own commands (see `chaosdrills.kafka.targeting`); `wait_whole` serves
+any cluster. What needs the driver is imported when it is called: without one an experiment is still validated, and says
+what to install, `chaos discover` still lists all, and brokers are still healed.
 """
 
 # `chaos discover` calls dict a mapping, and dict[str, Any] an object.
@@ -16,24 +17,30 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
 from chaosdrills.errors import DrillError, UsageError
+from chaosdrills.faults import injection
 from chaosdrills.faults.heal_log import Entry
-from chaosdrills.faults.healing import Healing, heal_outstanding
-from chaosdrills.faults.injection import inject
-from chaosdrills.faults.kill import Kill, kill_target
-from chaosdrills.faults.lab import is_lab, reachable_lab
-from chaosdrills.host.nodes import load
+from chaosdrills.faults.healing import alone, heal_outstanding
+from chaosdrills.faults.kill import Kill
+from chaosdrills.faults.node import node_target
+from chaosdrills.kafka import deeds
 
 __all__ = [
     "elect_preferred_leaders",
     "heal_brokers",
     "heal_consumers",
+    "isolate_broker",
     "kill_broker",
     "kill_consumer",
+    "pause_broker",
+    "restart_brokers",
+    "slow_broker",
     "start_broker",
+    "stop_broker",
+    "wait_in_sync",
     "wait_whole",
 ]
 
-SERVICE = "kafka"
+NONE: list = []
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -42,62 +49,199 @@ def kill_broker(
     role: str = "leader",
     topic: str = "",
     partition: int = 0,
-    broker_id: int = 0,
+    broker_id: int = -1,
     seed: int = 0,
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    max_targets: int = 1,
+    degraded_ok: bool = False,
     configuration: Configuration = None,
     secrets: Secrets = None,
 ) -> dict:
-    """Kill (SIGKILL) brokers of the lab, chosen by their role.
+    """Kill brokers, chosen by their role: SIGKILL on the lab, or your own command.
 
-    `role`: "leader" or "followers" (all of them) of `topic` (empty: the drill's own) and `partition`; "controller", the
-    active one; "random", drawn with `seed` (0: a new one, which is logged); "id", the broker `broker_id`.
-    Marks itself in the drill's record. Returns `{"killed": 1, "brokers": "2", "what": "kill -9 of broker 2 (...)"}`.
-    Fails, having killed nothing, if the experiment's cluster is not the lab.
+    `role`: "leader", "follower" (the first) or "followers" (all of them) of `topic` (empty: the drill's own) and
+    `partition`; "controller", the active one; "random", drawn with `seed` (0: a new one, which is logged); "id", the
+    broker `broker_id`. `target`: "lab", or "command", which runs `inject` and its `heal`, and asks `check` (exit status
+    0: healthy) if given; lists without a shell, each bounded by `timeout_s`, in which {broker}, {host} and {port} are
+    replaced. A command hits at most `max_targets` brokers, and none of a degraded cluster unless `degraded_ok`.
+    Marks itself in the drill's record. Returns `{"killed": 1, "brokers": "2", "what": "kill -9 of broker 2 (...)"}`, of
+    a command with its last lines as `output`. Fails, having killed nothing, if the experiment's cluster is not the lab
+    and the target is.
     """
+    return _hit("kill", "killed", locals())
+
+
+def stop_broker(
+    role: str = "leader",
+    topic: str = "",
+    partition: int = 0,
+    broker_id: int = -1,
+    seed: int = 0,
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    max_targets: int = 1,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Stop brokers in good order, chosen by their role: SIGTERM on the lab, or your own command.
+
+    Returns when they are gone; fails if that takes longer than `timeout_s`, and has then killed them. All arguments are
+    those of `kill_broker`. Returns `{"stopped": 1, "brokers": "2", "what": "stop of broker 2 (...)"}`.
+    """
+    return _hit("stop", "stopped", locals())
+
+
+def pause_broker(
+    role: str = "leader",
+    topic: str = "",
+    partition: int = 0,
+    broker_id: int = -1,
+    seed: int = 0,
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    max_targets: int = 1,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Pause brokers, chosen by their role: SIGSTOP on the lab, or your own command. They go on when they are healed.
+
+    A paused broker answers nothing and closes nothing. All arguments are those of `kill_broker`. Returns
+    `{"paused": 1, "brokers": "2", "what": "pause of broker 2 (...)"}`.
+    """
+    return _hit("pause", "paused", locals())
+
+
+def isolate_broker(
+    role: str = "leader",
+    topic: str = "",
+    partition: int = 0,
+    broker_id: int = -1,
+    seed: int = 0,
+    scope: str = "all",
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    max_targets: int = 1,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Cut brokers off the network, silently and in both directions; they go on running.
+
+    `scope`: "all"; "clients", who then reach the other brokers only, while the cluster is whole for itself; "peers", so
+    that the broker is fenced, and its clients still reach it. The lab needs the option network ("isolable"); elsewhere
+    it is your own command's business. All other arguments are those of `kill_broker`. Returns `{"isolated": 1,
+    "brokers": "2", "what": "isolation of broker 2 (...)"}`.
+    """
+    return _hit("isolate", "isolated", locals())
+
+
+def slow_broker(
+    role: str = "leader",
+    topic: str = "",
+    partition: int = 0,
+    broker_id: int = -1,
+    seed: int = 0,
+    latency_ms: float = 100.0,
+    jitter_ms: float = 0.0,
+    scope: str = "all",
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    max_targets: int = 1,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Let what brokers send and receive take `latency_ms` longer, in each direction, `jitter_ms` more or less.
+
+    `scope` is that of `isolate_broker`. The lab needs the option network "proxied"; elsewhere it is your own command's
+    business. All other arguments are those of `kill_broker`. Returns `{"slowed": 1, "brokers": "2", "what": "slow
+    network of broker 2 (...): 100 ms each way"}`.
+    """
+    return _hit("slow", "slowed", locals())
+
+
+def restart_brokers(
+    brokers: list = NONE,
+    in_sync_timeout_s: float = 300.0,
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Restart brokers one at a time, as planned work: stop, start, wait until all replicas are in sync, next.
+
+    `brokers`: their ids, none for all. By id, the active controller last. `target`: "lab", or "command", where `inject`
+    stops and `heal` starts one, as in `kill_broker`. After each, `in_sync_timeout_s` for the replicas. Each stop is
+    marked as a fault and each start as its heal. Returns `{"restarted": 3, "brokers": "1, 3, 2", "took_s": 31.5}`;
+    fails, leaving the others alone, if the cluster is not in sync before, or one does not stop, start or catch up.
+    """
+    given = locals()
     with failing():
+        from chaosdrills.kafka import restart, targeting
         from chaosdrills.kafka.admin import connection_of
-        from chaosdrills.kafka.roles import Wish, choose
 
         connection = connection_of(configuration, secrets)
-        cluster = reachable_lab(SERVICE, connection.bootstrap_servers)
-        wish = Wish(role, topic or drill_topic(configuration), int(partition), int(broker_id), int(seed))
-        chosen = choose(wish, cluster, connection)
-        targets = [kill_target(cluster, each.node_id, each.label, role) for each in chosen]
-        logger.info("about to %s", " and ".join(Kill().describe(target) for target in targets))
-        what = inject(Kill(), targets)
-        return {"killed": len(targets), "brokers": ", ".join(str(each.node_id) for each in chosen), "what": what}
+        means = targeting.Means.of(given, secrets)
+        wanted, in_sync_s = restart.brokers_of(brokers), targeting.seconds("in_sync_timeout_s", in_sync_timeout_s)
+        begun = time.monotonic()
+        with alone():
+            order = restart.restart(wanted, means, connection, in_sync_s, logger.info)
+        took_s = round(time.monotonic() - begun, 3)
+        return {"restarted": len(order), "brokers": ", ".join(map(str, order)), "took_s": took_s}
 
 
 def start_broker(
-    role: str = "id", broker_id: int = 0, configuration: Configuration = None, secrets: Secrets = None
+    role: str = "id", broker_id: int = -1, configuration: Configuration = None, secrets: Secrets = None
 ) -> dict:
-    """Start brokers that were killed in this `role`, or by whatever role the broker `broker_id`, first killed first.
+    """Heal brokers that were hit in this `role`, or by whatever role the broker `broker_id`: started, or resumed.
 
-    A heal of some: idempotent, and marked if it has something to do. Returns when they accept connections, with
-    `{"healed": 2, "nothing_to_do": 0}`.
+    A heal of some, whatever fault it was, first hit first: idempotent, and marked if it has something to do. Returns
+    when they accept connections, with `{"healed": 2, "nothing_to_do": 0}`.
     """
     with failing():
-        from chaosdrills.kafka.roles import require_role
+        from chaosdrills.kafka.roles import NO_BROKER, require_role
+        from chaosdrills.kafka.targeting import whole
 
-        node = int(broker_id)
+        node = whole("broker_id", broker_id, NO_BROKER)
         require_role(role, node)
 
         def wanted(entry: Entry) -> bool:
-            chosen = entry.target.handle.get("node") == node if role == "id" else entry.target.role == role
-            return chosen and not entry.held
+            return bool(entry.target.handle.get("node") == node if role == "id" else entry.target.role == role)
 
         return _healed(configuration, wanted)
 
 
 def heal_brokers(configuration: Configuration = None, secrets: Secrets = None) -> dict:
-    """Start every broker of the lab that a drill has killed and not started again; safe to repeat.
+    """Undo every fault on brokers that is outstanding, of whatever kind and by whatever means; safe to repeat.
 
-    Has nothing to do where the experiment talks to another cluster. Marked if it has something to do. Returns when they
-    accept connections, with `{"healed": 1, "nothing_to_do": 0}`. Fails, keeping what is left in the heal log, if a
-    broker does not come back.
+    Starts nodes of the lab that a drill has killed or stopped, has paused ones go on, and runs the heal of every
+    command of this drill. Leaves the lab alone where the experiment talks to another cluster. Marked if it has
+    something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`. Fails, keeping what
+    is left in the heal log, if a broker does not come back.
     """
     with failing():
-        return _healed(configuration, lambda entry: not entry.held)
+        return _healed(configuration, lambda entry: True)
 
 
 def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
@@ -121,6 +265,31 @@ def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, se
             "preferred": not found.not_preferred,
             "waited_s": round(time.monotonic() - begun, 3),
         }
+
+
+def wait_in_sync(
+    topic: str = "",
+    partition: int = 0,
+    at_least: int = 0,
+    at_most: int = 1_000,
+    timeout_s: float = 60.0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Wait until a partition has `at_least` and `at_most` so many in-sync replicas, such as when a dead one left them.
+
+    `topic` (empty: the drill's own), `timeout_s` seconds. Returns `{"in_sync": 1, "brokers": "2", "waited_s": 9.1}`;
+    fails with the replicas that are in sync then.
+    """
+    with failing():
+        from chaosdrills.kafka.admin import connection_of
+        from chaosdrills.kafka.partitions import wait_in_sync as wait
+
+        begun = time.monotonic()
+        placed, bounds = (topic or drill_topic(configuration), int(partition)), (int(at_least), int(at_most))
+        in_sync = wait(connection_of(configuration, secrets), placed, bounds, float(timeout_s)).in_sync
+        waited_s = round(time.monotonic() - begun, 3)
+        return {"in_sync": len(in_sync), "brokers": ", ".join(map(str, in_sync)), "waited_s": waited_s}
 
 
 def elect_preferred_leaders(
@@ -165,9 +334,9 @@ def kill_consumer(
         from chaosdrills.kafka.admin import connection_of
 
         chosen = consumers.choose(role, int(partition), int(seed), connection_of(configuration, secrets))
-        target = kill_target(consumers.running(), chosen.node_id, chosen.label, role)
-        logger.info("about to %s", Kill().describe(target))
-        return {"killed": 1, "consumer": chosen.node_id, "what": inject(Kill(), [target])}
+        target = node_target(consumers.running(), chosen.node_id, chosen.label, role)
+        logger.info(f"About to {Kill().describe(target)}")
+        return {"killed": 1, "consumer": chosen.node_id, "what": injection.inject(Kill(), [target])}
 
 
 def heal_consumers(configuration: Configuration = None, secrets: Secrets = None) -> dict:
@@ -197,13 +366,10 @@ def drill_topic(configuration: Configuration = None) -> str:
     return str((configuration or {}).get("kafka_topic") or "")
 
 
-def _healed(configuration: Configuration, wanted: Callable[[Entry], bool]) -> dict:
-    """Heal the entries that are `wanted`; none where the experiment talks to another cluster than the lab.
+def _hit(deed: str, done: str, given: dict) -> dict:
+    with failing():
+        return deeds.hit(deed, done, given, drill_topic(given["configuration"]))
 
-    What an earlier drill left in the lab is then not this drill's to heal, and its marks would be no evidence of it.
-    """
-    servers = str((configuration or {}).get("kafka_bootstrap_servers") or "")
-    elsewhere = bool(servers) and load(SERVICE) is not None and not is_lab(SERVICE, servers)
-    healing = Healing([]) if elsewhere else heal_outstanding(SERVICE, wanted)
-    healing.demand()
-    return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}
+
+def _healed(configuration: Configuration, wanted: Callable[[Entry], bool]) -> dict:
+    return deeds.healed(str((configuration or {}).get("kafka_bootstrap_servers") or ""), wanted)

@@ -74,6 +74,14 @@ class Arguments:
         arguments._require_sense(drill_id)
         return arguments
 
+    @staticmethod
+    def check(given: Mapping[str, Any]) -> None:
+        """Check what is known of `given` before a run: values with ``${...}`` in them are not. Raises `UsageError`."""
+        _refuse_unknown(given)
+        known = {name: value for name, value in given.items() if "${" not in str(value)}
+        if given.keys() - known.keys() <= {"bootstrap_servers", "properties_file"}:
+            Arguments.of("0" * 8, {**dict.fromkeys(given.keys() & {"bootstrap_servers"}, "localhost:1"), **known})
+
     def _require_sense(self, drill_id: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", self.topic) or self.topic in (".", ".."):
             raise UsageError(f"{self.topic!r} is not a topic's name.", "use up to 249 of A-Z a-z 0-9 . _ -")
@@ -187,8 +195,8 @@ def _text(name: str, value: Any) -> str:
 def _count(name: str, value: Any) -> int:
     """A whole number from 1; experiments often have numbers as texts, from the environment."""
     if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        value = int(value) if len(value) < 20 else -1
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 1 << 31:
         raise UsageError(f"{name} is {value!r}.", "give a whole number from 1 up.")
     return value
 
@@ -211,7 +219,8 @@ def _optional_seconds(name: str, value: Any) -> float | None:
     return seconds
 
 
-def _truth(name: str, value: Any) -> bool:
+def truth(name: str, value: Any) -> bool:
+    """True or false; configuration and environment have them as texts. Raises `UsageError`."""
     texts = {"true": True, "1": True, "false": False, "0": False}
     if isinstance(value, str) and value.lower() in texts:
         return texts[value.lower()]
@@ -221,7 +230,7 @@ def _truth(name: str, value: Any) -> bool:
 
 
 def _optional_truth(name: str, value: Any) -> bool | None:
-    return None if value is None else _truth(name, value)
+    return None if value is None else truth(name, value)
 
 
 def _acks(name: str, value: Any) -> str:
@@ -249,8 +258,8 @@ _CHECKS: Mapping[str, Any] = {
     "payload_bytes": _count,
     "acks": _acks,
     "enable_idempotence": _optional_truth,
-    "reader": _truth,
-    "keep_topic": _truth,
+    "reader": truth,
+    "keep_topic": truth,
     "topic_config": _texts,
     "properties": _object,
     "secrets": _object,

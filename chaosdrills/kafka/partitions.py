@@ -7,8 +7,9 @@ All of it is the controller's view: a broker that was killed counts as in sync u
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from chaosdrills.errors import UnavailableError
-from chaosdrills.kafka.client import Admin, ClusterView, Partition
+from chaosdrills.errors import UnavailableError, UsageError
+from chaosdrills.kafka.client import Admin, ClusterView, Connection, Partition
+from chaosdrills.kafka.roles import find_partition, settled
 
 MIN_ISR = "min.insync.replicas"
 MOST_NAMED = 5
@@ -63,3 +64,26 @@ def named(placed: list[Placed]) -> str:
     """The first few by name, for people; empty for none."""
     names = ", ".join(str(it) for it in placed[:MOST_NAMED])
     return f"{names} and {len(placed) - MOST_NAMED} more" if len(placed) > MOST_NAMED else names
+
+
+def wait_in_sync(
+    connection: Connection, placed: tuple[str, int], bounds: tuple[int, int], timeout_s: float
+) -> Partition:
+    """The partition `placed` (topic, number), once its in-sync replicas are as many as `bounds` (least, most) allow.
+
+    Raises `UsageError` for bounds that nothing meets, `UnavailableError` if there is no such partition, or naming the
+    replicas that are in sync after `timeout_s`.
+    """
+    (topic, number), (least, most) = placed, bounds
+    if not 0 <= least <= most:
+        raise UsageError(f"no number is at least {least} and at most {most}.", "give at_least, at_most, or both.")
+    admin = Admin(connection)
+
+    def look() -> Partition | str:
+        found = find_partition(admin, topic, number)
+        in_sync = ", ".join(map(str, found.in_sync)) or "none"
+        return (
+            found if least <= len(found.in_sync) <= most else f"the replicas in sync of {topic}/{number} are {in_sync}"
+        )
+
+    return settled(look, timeout_s)

@@ -1,5 +1,9 @@
-"""Which nodes of a lab a role means now: the leader of a partition, its followers, the active controller, any, one."""
+"""Which brokers a role means now: the leader of a partition, a follower or all, the active controller, any, one.
 
+On the lab, and through metadata on any other cluster.
+"""
+
+import importlib
 import json
 import logging
 import random
@@ -13,7 +17,9 @@ from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.kafka.client import Admin, Connection, Partition
 
-ROLES = ("leader", "followers", "controller", "random", "id")
+ROLES = ("leader", "follower", "followers", "controller", "random", "id")
+IN_PARTITION = ("leader", "follower", "followers")
+NO_BROKER = -1
 SETTLE_S = 30.0
 VIEW_TIMEOUT_S = 3.0
 POLL_S = 0.1
@@ -34,19 +40,19 @@ class Chosen:
 class Wish:
     """What was asked for: a `role` of `ROLES`, and what it needs.
 
-    `topic` and `partition` for ``leader`` and ``followers``; `broker_id` for ``id``; `seed` for ``random``, 0 to draw
-    one.
+    `topic` and `partition` for ``leader``, ``follower`` (the first of them) and ``followers`` (all of them, the only
+    role that means more than one broker); `broker_id` for ``id``; `seed` for ``random``, 0 to draw one.
     """
 
     role: str
     topic: str = ""
     partition: int = 0
-    broker_id: int = 0
+    broker_id: int = NO_BROKER
     seed: int = 0
 
     def __post_init__(self) -> None:
         require_role(self.role, self.broker_id)
-        if self.role in ("leader", "followers") and not self.topic:
+        if self.role in IN_PARTITION and not self.topic:
             raise UsageError(
                 f"the {self.role} of no topic cannot be found.",
                 "give 'topic', or run with the observe control, which says the drill's topic.",
@@ -57,25 +63,53 @@ def require_role(role: str, broker_id: int) -> None:
     """Raise `UsageError` unless `role` is one of `ROLES`, and ``id`` comes with an id."""
     if role not in ROLES:
         raise UsageError(f"there is no role {role!r}.", f"choose one of {', '.join(ROLES)}.")
-    if role == "id" and broker_id < 1:
-        raise UsageError("the role 'id' needs 'broker_id'.", "give the id of a broker, 1 or above.")
+    if role == "id" and broker_id < 0:
+        raise UsageError("the role 'id' needs 'broker_id'.", "give the id of a broker, 0 or above.")
 
 
-def choose(wish: Wish, cluster: Cluster, connection: Connection) -> list[Chosen]:
-    """The nodes of `cluster` that `wish` means now.
+def choose(wish: Wish, cluster: Cluster | None, connection: Connection) -> list[Chosen]:
+    """The brokers that `wish` means now: nodes of the lab `cluster`, or of a cluster elsewhere (None).
 
     Waits (30 s) for a leader or a controller while one is elected. Raises `UnavailableError` if there is none, or no
     such topic or partition.
     """
-    if wish.role in ("leader", "followers"):
-        found = partition_of(connection, wish.topic, wish.partition)
-        return _leader(wish, found) if wish.role == "leader" else _followers(wish, found)
+    if wish.role in IN_PARTITION:
+        return in_partition(wish, partition_of(connection, wish.topic, wish.partition))
     if wish.role == "controller":
-        node_id = active_controller(cluster)
+        node_id = active_controller(cluster) if cluster is not None else controller_elsewhere(connection)
         return [Chosen(node_id, f"broker {node_id} (active controller)")]
+    known = sorted(Admin(connection).view(VIEW_TIMEOUT_S).brokers) if cluster is None else _running(cluster)
     if wish.role == "random":
-        return [_at_random(wish.seed, cluster)]
+        return [_at_random(wish.seed, known)]
+    if cluster is not None:
+        cluster.node(wish.broker_id)
+    elif wish.broker_id not in known:
+        there = ", ".join(map(str, known))
+        raise UnavailableError(f"the cluster has no broker {wish.broker_id}.", f"choose one of {there}.")
     return [Chosen(wish.broker_id, f"broker {wish.broker_id}")]
+
+
+def in_partition(wish: Wish, partition: Partition) -> list[Chosen]:
+    """The brokers that a role of `IN_PARTITION` means, where the partition is as given and has a leader."""
+    if wish.role == "leader":
+        return [Chosen(it, f"broker {it} (leader of {_name(wish)})") for it in (partition.leader,) if it is not None]
+    followers = [broker for broker in partition.replicas if broker != partition.leader]
+    if not followers:
+        raise UnavailableError(f"{_name(wish)} has no followers.", "use a topic with a replication factor above 1.")
+    chosen = [Chosen(broker, f"broker {broker} (follower of {_name(wish)})") for broker in followers]
+    return chosen[:1] if wish.role == "follower" else chosen
+
+
+def controller_elsewhere(connection: Connection, timeout_s: float = SETTLE_S) -> int:
+    """The active controller of a cluster that is not the lab. Raises `UnavailableError` if it cannot be known."""
+    try:
+        quorum = importlib.import_module("chaosdrills.kafka.quorum")
+    except ImportError as error:
+        raise UnavailableError(
+            "this version cannot tell the active controller of a cluster that is not the lab.",
+            "use another role, or name the broker with the role 'id'.",
+        ) from error
+    return int(quorum.active_controller(connection, timeout_s))
 
 
 def partition_of(connection: Connection, topic: str, partition: int, timeout_s: float = SETTLE_S) -> Partition:
@@ -86,7 +120,7 @@ def partition_of(connection: Connection, topic: str, partition: int, timeout_s: 
         found = find_partition(admin, topic, partition)
         return found if found.leader is not None else f"{topic}/{partition} has no leader"
 
-    return _settled(look, timeout_s)
+    return settled(look, timeout_s)
 
 
 def find_partition(admin: Admin, topic: str, partition: int) -> Partition:
@@ -115,7 +149,7 @@ def active_controller(cluster: Cluster, timeout_s: float = SETTLE_S) -> int:
         leaders = {leader for epoch, leader in states if epoch == newest and leader in alive}
         return leaders.pop() if leaders else "no controller is active"
 
-    return _settled(look, timeout_s)
+    return settled(look, timeout_s)
 
 
 def _quorum_state(node: Node) -> tuple[int, int] | None:
@@ -127,20 +161,11 @@ def _quorum_state(node: Node) -> tuple[int, int] | None:
         return None
 
 
-def _leader(wish: Wish, partition: Partition) -> list[Chosen]:
-    leader = partition.leader
-    return [Chosen(leader, f"broker {leader} (leader of {_name(wish)})")] if leader is not None else []
+def _running(cluster: Cluster) -> list[int]:
+    return sorted(node.id for node in cluster.nodes if node.alive)
 
 
-def _followers(wish: Wish, partition: Partition) -> list[Chosen]:
-    followers = [broker for broker in partition.replicas if broker != partition.leader]
-    if not followers:
-        raise UnavailableError(f"{_name(wish)} has no followers.", "use a topic with a replication factor above 1.")
-    return [Chosen(broker, f"broker {broker} (follower of {_name(wish)})") for broker in followers]
-
-
-def _at_random(seed: int, cluster: Cluster) -> Chosen:
-    running = sorted(node.id for node in cluster.nodes if node.alive)
+def _at_random(seed: int, running: list[int]) -> Chosen:
     if not running:
         raise UnavailableError("no broker of the lab runs.", "run 'chaos drills heal'.")
     seed = seed or random.SystemRandom().randrange(1, 1_000_000)
@@ -153,7 +178,7 @@ def _name(wish: Wish) -> str:
     return f"{wish.topic}/{wish.partition}"
 
 
-def _settled(look: Callable[[], T | str], timeout_s: float) -> T:
+def settled(look: Callable[[], T | str], timeout_s: float) -> T:
     """The first answer of `look` that is not a text; raises `UnavailableError` with the last text after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while isinstance(answer := look(), str):

@@ -44,6 +44,11 @@ class KafkaWorkload:
         self._removed = False
         self._read_back: ReadBack | None = None
 
+    @staticmethod
+    def check(given: Mapping[str, Any]) -> None:
+        """Look at arguments before a run, for `chaos validate`. Raises `UsageError`; connects to nothing."""
+        Arguments.check(given)
+
     def open(self, timeout_s: float) -> Opened:
         """Connect, make or check the topic, and note where each partition ends now."""
         deadline = time.monotonic() + timeout_s

@@ -15,6 +15,7 @@ The Chaos Toolkit swallows every exception of a control but `InterruptExecution`
 error becomes here.
 """
 
+import difflib
 import logging
 from typing import Any
 
@@ -34,7 +35,7 @@ _started: list[str] = []  # services whose labs this process started; one experi
 def validate_control(control: dict[str, Any]) -> None:
     """Refuse arguments that cannot be used, for `chaos validate` and `chaos run`. Raises `InvalidActivity`."""
     try:
-        _check(control.get("provider", {}).get("arguments", {}))
+        _check((control.get("provider") or {}).get("arguments") or {})
     except DrillError as error:
         raise InvalidActivity(f"control '{control.get('name')}': {error}") from error
 
@@ -69,12 +70,34 @@ def cleanup_control() -> None:
 
 
 def _check(arguments: dict[str, Any]) -> None:
+    if not isinstance(arguments, dict):
+        raise UsageError("the lab control's arguments are no object.", 'write {"name": value}.')
     unknown = sorted(set(arguments) - ARGUMENTS)
     if unknown:
-        raise UsageError(f"the lab control has no argument '{unknown[0]}'.", f"use {', '.join(sorted(ARGUMENTS))}.")
+        close = difflib.get_close_matches(unknown[0], ARGUMENTS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"use {', '.join(sorted(ARGUMENTS))}."
+        raise UsageError(f"the lab control has no argument '{unknown[0]}'.", hint)
     if "service" not in arguments:
         raise UsageError("the lab control needs the argument 'service'.", 'write, for example, "service": "kafka".')
-    lifecycle.service_module(arguments["service"]).normalise(arguments.get("options") or {})
+    if not isinstance(arguments["service"], str):
+        raise UsageError("the lab control's service is no text.", 'write, for example, "service": "kafka".')
+    options = arguments.get("options") or {}
+    if not isinstance(options, dict):
+        raise UsageError("the lab control's options are no object.", 'write {"name": value}.')
+    _check_timeout(arguments.get("timeout_s", lifecycle.START_TIMEOUT_S))
+    lifecycle.service_module(arguments["service"]).normalise(options)
+
+
+def _check_timeout(timeout_s: Any) -> None:
+    """Refuse what is no time; what a variable will say is known only in a run."""
+    if "${" in str(timeout_s):
+        return
+    try:
+        usable = not isinstance(timeout_s, bool) and 0 < float(timeout_s) < 1e6
+    except (TypeError, ValueError, OverflowError):
+        usable = False
+    if not usable:
+        raise UsageError(f"the lab control's timeout_s is {timeout_s!r}.", "give seconds, above 0.")
 
 
 def _bring_up(arguments: dict[str, Any], configuration: dict[str, Any]) -> None:

@@ -1,11 +1,13 @@
 """Three Kafka nodes, each broker and controller (KRaft), on loopback.
 
-Client ports are `base_port` and the two after it, controller ports lie 100 higher. Everything is in the lab's folder
-(`chaosdrills.host.nodes.cluster_dir`): ``node-N`` is a node's log directory, ``node-N.properties`` its settings,
-``node-N.log`` its output. Every setting that decides how fast a failure is noticed is Kafka's own default (the session
-timeout is 9 s), so that figures are honest; the options can change any of them.
+Client ports are `base_port` and the two after it, controller ports lie 100 higher (where nodes can be cut off there are
+more: `chaosdrills.lab.kafka_listeners`). Everything is in the lab's folder (`chaosdrills.host.nodes.cluster_dir`):
+``node-N`` is a node's log directory, ``node-N.properties`` its settings, ``node-N.log`` its output. Every setting that
+decides how fast a failure is noticed is Kafka's own default (the session timeout is 9 s), so that figures are honest;
+the options can change any of them.
 
-Options: `base_port` (int), and `settings` (a dict of broker settings that go over the lab's).
+Options: `base_port` (int), `settings` (a dict of broker settings that go over the lab's), and `network`, one of
+`chaosdrills.host.network.NETWORKS`; "plain" if it is not chosen.
 """
 
 import base64
@@ -20,18 +22,20 @@ from typing import Any
 
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.host.files import write_atomic
+from chaosdrills.host.network import FILTERED, PLAIN
 from chaosdrills.host.nodes import Cluster, Node, cluster_dir, load
 from chaosdrills.host.processes import this_process
-from chaosdrills.lab import kafka_aot, kafka_wire, ports, supervision
+from chaosdrills.host.scopes import CLIENT, CONTROLLER
+from chaosdrills.host.sockets import LOOPBACK
+from chaosdrills.lab import kafka_aot, kafka_listeners, kafka_wire, networks, ports, supervision
 from chaosdrills.lab.kafka_runtime import Runtime, find_runtime
 from chaosdrills.lab.progress import Progress
 
 SERVICE = "kafka"
 BASE_PORT = 29092
 NODES = (1, 2, 3)
-CONTROLLER_OFFSET = 100
 TRAINING_TIMEOUT_S = 90.0
-DEFAULT_ENDPOINT = ",".join(f"{ports.LOOPBACK}:{BASE_PORT + index}" for index in range(len(NODES)))
+DEFAULT_ENDPOINT = ",".join(f"{LOOPBACK}:{BASE_PORT + index}" for index in range(len(NODES)))
 
 # What a drill's cluster needs beyond Kafka's defaults: nothing created by accident, nothing removed by retention,
 # small internal topics, and no waiting for consumers that never come.
@@ -52,6 +56,7 @@ SETTINGS: dict[str, object] = {
     "log.cleaner.dedupe.buffer.size": 8 << 20,
 }
 OWNED = {"node.id", "process.roles", "listeners", "controller.listener.names", "log.dirs", "controller.quorum.voters"}
+OWNED_IF_CUT = {"advertised.listeners", "inter.broker.listener.name", "listener.security.protocol.map"}
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,17 @@ class Layout:
     id: int
     folder: Path
     base_port: int
+    network: str = PLAIN
 
     @property
-    def client_port(self) -> int:
-        return self.base_port + self.id - 1
+    def public(self) -> dict[str, int]:
+        """The ports at which others reach it, by who they are."""
+        return kafka_listeners.public_ports(self.network, self.base_port + self.id - 1)
 
     @property
-    def controller_port(self) -> int:
-        return self.client_port + CONTROLLER_OFFSET
+    def own(self) -> dict[str, int]:
+        """The ports at which it listens behind a proxy, if there is one."""
+        return kafka_listeners.own_ports(self.network, self.public)
 
     @property
     def data(self) -> Path:
@@ -84,15 +92,26 @@ class Layout:
 
     @property
     def endpoint(self) -> str:
-        return f"{ports.LOOPBACK}:{self.client_port}"
+        return f"{LOOPBACK}:{self.public[CLIENT]}"
 
 
 def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` checked: `{"base_port": int | None (not chosen), "settings": {str: str}}`. Raises `UsageError`."""
-    unknown = sorted(set(options) - {"base_port", "settings"})
+    """`options` checked. Raises `UsageError`.
+
+    `{"base_port": int, "settings": {str: str}, "network": str}`, port and network None where they were not chosen.
+    """
+    unknown = sorted(set(options) - {"base_port", "settings", "network"})
     if unknown:
-        raise UsageError(f"the Kafka lab has no option '{unknown[0]}'.", "use base_port and settings.")
-    return {"base_port": _base_port(options.get("base_port")), "settings": _settings(options.get("settings") or {})}
+        raise UsageError(f"the Kafka lab has no option '{unknown[0]}'.", "use base_port, settings and network.")
+    network = networks.normalise(options.get("network"))
+    owned = OWNED if network in (None, PLAIN) else OWNED | OWNED_IF_CUT
+    settings = _settings(options.get("settings") or {}, owned)
+    return {"base_port": _base_port(options.get("base_port")), "settings": settings, "network": network}
+
+
+def suits(name: str, wanted: Any, actual: Any) -> bool:
+    """Whether a lab whose option `name` is `actual` will do where `wanted` was asked for."""
+    return networks.suits(wanted, actual or PLAIN) if name == "network" else bool(wanted == actual)
 
 
 def prepare(progress: Progress) -> None:
@@ -112,16 +131,16 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
 
     Raises `UnavailableError` naming the holder of a port that is taken.
     """
-    base_port = options["base_port"] or BASE_PORT
-    layouts = [Layout(node_id, cluster_dir(SERVICE), base_port) for node_id in NODES]
+    base_port, network = options["base_port"] or BASE_PORT, networks.choose(options["network"], progress)
+    layouts = [Layout(node_id, cluster_dir(SERVICE), base_port, network) for node_id in NODES]
     _require_ports(layouts)
     runtime = kafka_aot.with_cache(find_runtime(progress), _train, progress)
-    return _lay_out(SERVICE, runtime, layouts, {**options, "base_port": base_port})
+    return _lay_out(SERVICE, runtime, layouts, {**options, "base_port": base_port, "network": network})
 
 
 def _train(runtime: Runtime) -> Cluster:
     """Start a single broker on free ports, as the training of an AOT cache."""
-    layouts = [Layout(1, cluster_dir(kafka_aot.TRAINING), ports.free_pair(CONTROLLER_OFFSET))]
+    layouts = [Layout(1, cluster_dir(kafka_aot.TRAINING), ports.free_pair(kafka_listeners.OFFSETS[CONTROLLER]))]
     single = {name: "1" for name in SETTINGS if name.endswith((".replication.factor", ".min.isr"))}
     cluster = _lay_out(kafka_aot.TRAINING, runtime, layouts, {"settings": single})
     supervision.start(cluster, this_process())
@@ -136,19 +155,22 @@ def _lay_out(service: str, runtime: Runtime, layouts: list[Layout], options: Map
         hint = "set XDG_STATE_HOME to another folder."
         raise UnavailableError(f"Kafka cannot use the folder {folder}: commas separate its folders.", hint)
     (folder / "tmp").mkdir(exist_ok=True)
-    cluster_id, voters = _uuid(), ",".join(f"{it.id}@{ports.LOOPBACK}:{it.controller_port}" for it in layouts)
+    cluster_id, voters = _uuid(), ",".join(f"{it.id}@{LOOPBACK}:{it.public[CONTROLLER]}" for it in layouts)
     for layout in layouts:
         _format(layout, cluster_id, runtime.bootstrap)
         _write_settings(layout, voters, options["settings"])
         layout.log.unlink(missing_ok=True)
     nodes = [_node(service, runtime, layout) for layout in layouts]
-    return Cluster(service, ",".join(node.endpoint for node in nodes), nodes, options=dict(options))
+    endpoint, network = ",".join(node.endpoint for node in nodes), layouts[0].network
+    return Cluster(service, endpoint, nodes, options=dict(options), network=network)
 
 
 def _node(service: str, runtime: Runtime, layout: Layout) -> Node:
     argv = [*runtime.argv(layout.folder / "tmp"), "kafka.Kafka", str(layout.properties)]
     env = {**runtime.env(), **supervision.marked(service)}
-    return Node(layout.id, layout.endpoint, argv, env, str(layout.folder), str(layout.log), str(layout.data))
+    places = (str(layout.folder), str(layout.log), str(layout.data))
+    node = Node(layout.id, layout.endpoint, argv, env, *places, listeners=layout.public, behind=layout.own)
+    return networks.with_own_user(node) if layout.network == FILTERED else node
 
 
 def awaited(cluster: Cluster) -> str:
@@ -176,24 +198,24 @@ def is_complaint(line: str) -> bool:
 
 
 def _require_ports(layouts: list[Layout]) -> None:
-    wanted = [port for layout in layouts for port in (layout.client_port, layout.controller_port)]
+    wanted = [port for layout in layouts for port in (*layout.public.values(), *layout.own.values())]
     ports.require_free(wanted, "end that process, or choose another base port (option base_port, --base-port).")
 
 
 def _base_port(value: Any) -> int | None:
     if value is None:
         return None
-    highest = 65535 - CONTROLLER_OFFSET - len(NODES)
+    highest = 65535 - kafka_listeners.HIGHEST_OFFSET - len(NODES)
     text = str(value)
     if isinstance(value, bool) or not text.isdecimal() or not 1024 <= int(text) <= highest:
         raise UsageError(f"base_port {value!r} is not a port.", f"choose one from 1024 to {highest}.")
     return int(text)
 
 
-def _settings(settings: Any) -> dict[str, str]:
+def _settings(settings: Any, reserved: set[str]) -> dict[str, str]:
     if not isinstance(settings, Mapping):
         raise UsageError(f"the option settings, {settings!r}, is not an object.", 'write {"name": value, ...}.')
-    owned = sorted(OWNED & set(settings))
+    owned = sorted(reserved & set(settings))
     if owned:
         raise UsageError(f"the broker setting {owned[0]} is the lab's own.", "leave it out.")
     return {str(name): _text(value) for name, value in sorted(settings.items())}
@@ -217,9 +239,8 @@ def _write_settings(layout: Layout, voters: str, overrides: Mapping[str, str]) -
         "process.roles": "broker,controller",
         "node.id": layout.id,
         "controller.quorum.voters": voters,
-        "listeners": f"PLAINTEXT://{layout.endpoint},CONTROLLER://{ports.LOOPBACK}:{layout.controller_port}",
-        "controller.listener.names": "CONTROLLER",
         "log.dirs": layout.data,
+        **kafka_listeners.settings(layout.public, layout.own),
     }
     _write_properties(layout.properties, {**own, **SETTINGS, **overrides})
 

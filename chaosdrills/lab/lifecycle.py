@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults import heal_log
-from chaosdrills.host import nodes
+from chaosdrills.host import network, nodes
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import Identity, is_alive, this_process, wait_until
 from chaosdrills.lab import supervision
@@ -28,6 +28,7 @@ class Service(Protocol):
     DEFAULT_ENDPOINT: str
 
     def normalise(self, options: Mapping[str, Any]) -> dict[str, Any]: ...
+    def suits(self, name: str, wanted: Any, actual: Any) -> bool: ...
     def prepare(self, progress: Progress) -> None: ...
     def build(self, options: Mapping[str, Any], progress: Progress) -> Cluster: ...
     def awaited(self, cluster: Cluster) -> str: ...
@@ -83,12 +84,13 @@ def _find(
     cluster = nodes.load(service)
     if cluster is not None:
         _refuse_to_disturb(service, cluster, owner)
+        _mend_network(cluster, progress)
     if cluster is None or not _healthy(module, cluster):
         if supervision.end(service):
             progress(f"ended what was left of a {service} lab")
         return None
     for name, value in wanted.items():
-        if value is not None and cluster.options.get(name) != value:
+        if value is not None and not module.suits(name, value, cluster.options.get(name)):
             raise UsageError(
                 f"a {service} lab runs with another {name}: {cluster.options.get(name)}, not {value}.",
                 f"run 'chaos drills lab down {service}' first.",
@@ -113,9 +115,18 @@ def _refuse_to_disturb(service: str, cluster: Cluster, owner: Identity | None) -
         )
 
 
+def _mend_network(cluster: Cluster, progress: Progress) -> None:
+    """End what a drill that is over has left on the network of a lab."""
+    left = network.in_force(cluster.service, cluster.network)
+    for effect in left:
+        network.lift(cluster.service, cluster.network, effect)
+    if left:
+        progress(f"mended the network of the {cluster.service} lab, which a drill has left cut or slow")
+
+
 def _healthy(module: Service, cluster: Cluster) -> bool:
     owned = cluster.owner is None or is_alive(cluster.owner)
-    alive = all(node.alive for node in cluster.nodes)
+    alive = all(node.alive for node in cluster.nodes) and supervision.is_proxied(cluster)
     return owned and alive and wait_until(lambda: not module.awaited(cluster), HEALTHY_WITHIN_S, 0.2)
 
 

@@ -1,14 +1,13 @@
-"""Is a port free, and if not, who holds it: from /proc/net/tcp and /proc/*/fd (proc(5))."""
+"""Is a port free, and if not, who holds it."""
 
 import os
+import random
 import socket
 from collections.abc import Iterable
 from pathlib import Path
 
 from chaosdrills.errors import UnavailableError
-
-LOOPBACK = "127.0.0.1"
-LISTEN = "0A"
+from chaosdrills.host.sockets import LISTEN, LOOPBACK, socket_inodes, tcp_sockets
 
 
 def require_free(ports: Iterable[int], hint: str) -> None:
@@ -31,8 +30,11 @@ def is_free(port: int) -> bool:
 
 
 def free_pair(distance: int) -> int:
-    """A port that is free now and has a free one `distance` above it, both below the kernel's ephemeral range."""
-    for port in range(30000, 32000):
+    """A port that is free now and has a free one `distance` above it, both below the kernel's ephemeral range.
+
+    Drawn at random: two programs that ask at the same time must not be told the same.
+    """
+    for port in random.sample(range(30000, 32000), 2000):
         if is_free(port) and is_free(port + distance):
             return port
     raise UnavailableError("no two free ports between 30000 and 32000.", "end what listens on all of them.")
@@ -42,7 +44,7 @@ def holder(port: int) -> str:
     """Who listens on `port`: pid and command, as far as this user may see."""
     inodes = _listening_inodes(port)
     for pid in _pids():
-        if inodes & _socket_inodes(pid):
+        if inodes & socket_inodes(pid):
             return f"process {pid} ({command(pid)})"
     return "a process that this user may not see" if inodes else "a connection that is just closing"
 
@@ -58,34 +60,8 @@ def command(pid: int) -> str:
 
 
 def _listening_inodes(port: int) -> set[str]:
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for row in rows:
-            fields = row.split()
-            if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(fields[9])
-    return inodes
+    return {it.inode for it in tcp_sockets() if it.state == LISTEN and it.local_port == port}
 
 
 def _pids() -> list[int]:
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
-
-
-def _socket_inodes(pid: int) -> set[str]:
-    inodes: set[str] = set()
-    try:
-        descriptors = list(os.scandir(f"/proc/{pid}/fd"))
-    except OSError:
-        return inodes
-    for descriptor in descriptors:
-        try:
-            target = os.readlink(descriptor.path)
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
-    return inodes

@@ -1,11 +1,14 @@
 """What runs: a lab's state as a plain dict, for people and for JSON. Looks only; changes nothing."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chaosdrills.host import nodes
+from chaosdrills.host.network import in_force
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.processes import Identity, is_alive
+from chaosdrills.lab.supervision import is_proxied
 
 MIB_KIB = 1024
 
@@ -13,10 +16,11 @@ MIB_KIB = 1024
 def status(service: str) -> dict[str, Any]:
     """The lab of `service`.
 
-    `{"service", "state", "endpoint", "options", "owner_pid", "guard_pid", "nodes": [{"id", "state", "endpoint", "pid",
-    "memory_mib", "log", "data_dir"}]}`. A node's state is "running", "paused" or "dead". The lab's is "down" if it is
-    not written down, "running" if all its nodes run (and the process that it belongs to lives), "dead" if none of them
-    lives, else "damaged". Memory is the proportional set size: shared pages are counted once over all.
+    `{"service", "state", "endpoint", "options", "owner_pid", "guard_pid", "network", "proxy_pid", "in_force", "nodes":
+    [{"id", "state", "endpoint", "pid", "memory_mib", "log", "data_dir"}]}`. A node is "running", "paused" or "dead".
+    The lab's is "down" if it is not written down, "running" if all its nodes run (with its proxy and the process that
+    it belongs to, if any), "dead" if none of them lives, else "damaged". `in_force` is what is done to its network, as
+    `chaosdrills.host.network.Effect` has it. Memory is the proportional set size: shared pages are counted once.
     """
     cluster = nodes.load(service)
     if cluster is None:
@@ -29,6 +33,9 @@ def status(service: str) -> dict[str, Any]:
         "options": cluster.options,
         "owner_pid": _pid(cluster.owner),
         "guard_pid": _pid(cluster.guard),
+        "network": cluster.network,
+        "proxy_pid": _pid(cluster.proxy),
+        "in_force": [asdict(effect) for effect in in_force(service, cluster.network)],
         "nodes": found,
     }
 
@@ -36,7 +43,7 @@ def status(service: str) -> dict[str, Any]:
 def _state(cluster: Cluster, states: list[str]) -> str:
     if set(states) == {"dead"}:
         return "dead"
-    owned = cluster.owner is None or is_alive(cluster.owner)
+    owned = (cluster.owner is None or is_alive(cluster.owner)) and is_proxied(cluster)
     return "running" if owned and set(states) == {"running"} else "damaged"
 
 

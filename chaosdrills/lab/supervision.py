@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chaosdrills.errors import DrillError, UnavailableError
-from chaosdrills.host import nodes
+from chaosdrills.host import nodes, packet_filter
+from chaosdrills.host.network import PROXIED
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.paths import state_dir
 from chaosdrills.host.processes import Identity, identify, is_alive, spawn, stop, wait_until
@@ -33,10 +34,13 @@ def marked(service: str) -> dict[str, str]:
 
 
 def start(cluster: Cluster, owner: Identity) -> None:
-    """Start the guard and then every node of `cluster`, writing each down at once."""
+    """Start the guard, the proxy if there is to be one, and every node of `cluster`, writing each down at once."""
     cluster.owner = owner
     nodes.save(cluster)
     cluster.guard = _spawn_guard(cluster.service, owner)
+    if cluster.network == PROXIED:
+        cluster.proxy = _spawn_proxy(cluster.service)
+        nodes.save(cluster)
     for node in cluster.nodes:
         node.process = spawn(node.argv, Path(node.log), Path(node.cwd), node.env)
         nodes.save(cluster)
@@ -77,6 +81,7 @@ def end(service: str) -> bool:
     with nodes.changing(service):
         processes, known = living(service), _is_written_down(service)
         stop(processes, grace_s=0)
+        packet_filter.clear(service)
         for path in nodes.cluster_dir(service).iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -111,7 +116,17 @@ def end_orphans() -> list[str]:
     return ended
 
 
+def is_proxied(cluster: Cluster) -> bool:
+    """Whether the proxy that `cluster` is to have lives; true if it is to have none."""
+    return cluster.network != PROXIED or (cluster.proxy is not None and is_alive(cluster.proxy))
+
+
 def _require_alive(cluster: Cluster, is_complaint: IsComplaint) -> None:
+    if not is_proxied(cluster):
+        raise UnavailableError(
+            f"the proxy of the {cluster.service} lab ended while it started.",
+            f"read its log, {_proxy_log(cluster.service)}.",
+        )
     for node in cluster.nodes:
         if not node.alive:
             lines = "\n".join(f"    {line}" for line in _complaints(node, is_complaint))
@@ -134,6 +149,16 @@ def _spawn_guard(service: str, owner: Identity) -> Identity:
     return spawn(argv, log, Path("/"), {**os.environ, **marked(service)})
 
 
+def _spawn_proxy(service: str) -> Identity:
+    argv, log = [sys.executable, "-m", "chaosdrills.lab.proxy", service], _proxy_log(service)
+    log.unlink(missing_ok=True)
+    return spawn(argv, log, Path("/"), {**os.environ, **marked(service)})
+
+
+def _proxy_log(service: str) -> Path:
+    return nodes.cluster_dir(service) / "proxy.log"
+
+
 def _is_written_down(service: str) -> bool:
     try:
         return nodes.load(service) is not None
@@ -146,7 +171,7 @@ def _written_down(service: str) -> list[Identity]:
         cluster = nodes.load(service)
     except DrillError:
         return []
-    known = [cluster.guard, *(node.process for node in cluster.nodes)] if cluster else []
+    known = [cluster.guard, cluster.proxy, *(node.process for node in cluster.nodes)] if cluster else []
     return [process for process in known if process is not None and is_alive(process)]
 
 

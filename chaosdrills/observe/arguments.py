@@ -1,24 +1,51 @@
 """The arguments of the observe control, checked before anything is started. Nothing here imports chaoslib."""
 
+import difflib
 import importlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from chaosdrills.core.kinds import in_words, is_of
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UsageError
 
 TIMEOUTS = ("start_timeout_s", "baseline_timeout_s", "settle_timeout_s", "drain_timeout_s", "readback_timeout_s")
+OWN_CHECKS = ("rate_per_s", *TIMEOUTS)  # numbers, and texts that are numbers
+
+
+def arguments_of(control: Mapping[str, Any], named: Iterable[str]) -> dict[str, Any]:
+    """The arguments of the control; `named` are those it takes besides its timeouts. Raises `UsageError` for others."""
+    arguments = (control.get("provider") or {}).get("arguments") or {}
+    if not isinstance(arguments, dict):
+        raise UsageError("the observe control's arguments are no object.", 'write {"name": value}.')
+    known = sorted({*named, *TIMEOUTS})
+    for name in arguments:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known)}."
+            raise UsageError(f"the observe control has no argument {name!r}.", hint)
+    if not arguments.get("service"):
+        raise UsageError("the observe control needs the argument 'service'.", 'write, for example, "service": "kafka".')
+    return arguments
+
+
+def require_kinds(given: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for an argument that is not of the type that `hints` say."""
+    for name, value in given.items():
+        if name in hints and name not in OWN_CHECKS and not is_of(value, hints[name]):
+            raise UsageError(f"the observe control's {name} is {value!r}.", f"give {in_words(hints[name])}.")
 
 
 def faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:
     """The names of the method's faults. Raises `UsageError` for a name that is no action, and for pauses before one."""
-    actions = {one.get("name"): one for one in experiment.get("method", []) if one.get("type") == "action"}
+    actions = _actions(experiment.get("method", []))
     names = named if named is not None else list(actions)[:1]
     for name in names:
         if name not in actions:
             raise UsageError(
                 f"the observe control's fault {name!r} is no action of the method.", "name one of its actions."
             )
-        if actions[name].get("pauses", {}).get("before"):
+        if (actions[name].get("pauses") or {}).get("before"):
             raise UsageError(
                 f"the fault {name!r} has a pause before it, which would count as recovery time.",
                 "put the pause after the action before it.",
@@ -28,20 +55,37 @@ def faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[
 
 def heals_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[str]:
     """The names of heals. Raises `UsageError` for a name that is no action of the method or the rollbacks."""
-    activities = [*experiment.get("method", []), *experiment.get("rollbacks", [])]
-    actions = {one.get("name") for one in activities if one.get("type") == "action"}
+    actions = _actions([*experiment.get("method", []), *experiment.get("rollbacks", [])])
     for name in named or ():
         if name not in actions:
             raise UsageError(f"the observe control's heal {name!r} is no action.", "name one of the experiment's.")
     return frozenset(named or ())
 
 
-def import_workload(path: str) -> None:
-    """Import the workload's module: its driver may be missing. Raises `DrillError`."""
+def _actions(activities: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those of `activities` that are actions, by name. Raises `UsageError` for a name that is no text."""
+    found = [one for one in activities if one.get("type") == "action"]
+    for one in found:
+        if not isinstance(one.get("name"), str):
+            raise UsageError(f"an action is named {one.get('name')!r}.", "give it a text as its name.")
+    return {one["name"]: one for one in found}
+
+
+def check_workload(path: str, arguments: Any) -> None:
+    """Import the workload, whose driver may be missing, and have it look at its arguments if it can.
+
+    Values with ``${...}`` in them are known only in a run. Raises `DrillError`.
+    """
+    check = getattr(_imported(path), "check", None)
+    if check is not None and isinstance(arguments or {}, Mapping):
+        check(arguments or {})
+
+
+def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
     try:
-        getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UsageError(
             f"there is no workload {path!r}: {error}.", "name it in the argument 'workload', as 'module:Class'."
         ) from error
@@ -67,7 +111,7 @@ def rate_of(given: Any) -> float:
     """Operations a second. Raises `UsageError` for what is no number above 0."""
     try:
         rate_per_s = float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rate_per_s = -1.0
     if not 0 < rate_per_s <= 1e6:
         raise UsageError(f"the observe control's rate_per_s is {given!r}.", "give operations a second, above 0.")
@@ -81,7 +125,7 @@ def timeouts_of(given: dict[str, float]) -> dict[str, float]:
             raise UsageError(f"the observe control has no argument {name!r}.", f"timeouts are {', '.join(TIMEOUTS)}.")
     try:
         timeouts = {name: float(value) for name, value in given.items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"a timeout of the observe control is no number: {error}.", "give seconds.") from error
     for name, value in timeouts.items():
         if not 0 <= value < 1e6:

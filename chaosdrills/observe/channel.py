@@ -1,4 +1,4 @@
-"""The line between a drill and its observer: JSON objects, one a line, over a pair of connected sockets.
+"""The line between a drill and its observer, or its desk: JSON objects, one a line, over connected sockets.
 
 Requests carry an `id` that answers repeat; what the observer says by itself has none. A line is at most
 `MAX_LINE_BYTES`. The end of the other side is seen as the end of the stream, also when it was killed.
@@ -11,8 +11,11 @@ import socket
 import threading
 from typing import Any
 
+from chaosdrills.errors import DrillError, InternalError, UnavailableError, UsageError
+
 MAX_LINE_BYTES = 1 << 20
 SEND_TIMEOUT_S = 30.0
+_ERRORS = {kind.__name__: kind for kind in (UsageError, UnavailableError, InternalError)}
 
 
 class ChannelClosed(Exception):
@@ -46,7 +49,10 @@ class Channel:
         if message is not None:
             return message
         poller = select.poll()
-        poller.register(self._socket, select.POLLIN)
+        try:
+            poller.register(self._socket, select.POLLIN)
+        except ValueError as error:  # closed by another thread since
+            raise ChannelClosed("this side is closed") from error
         if not poller.poll(max(0, timeout_s * 1000)):
             return None
         try:
@@ -81,3 +87,13 @@ class Channel:
         if not isinstance(message, dict):
             raise ChannelClosed("a line is not a JSON object")
         return message
+
+
+def error_object(error: DrillError) -> dict[str, Any]:
+    """An error as it goes over the line."""
+    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+
+
+def error_of(data: dict[str, str]) -> DrillError:
+    """The error that came over the line."""
+    return _ERRORS.get(data["kind"], InternalError)(data["message"], data["hint"])

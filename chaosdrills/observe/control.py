@@ -9,7 +9,8 @@ In an experiment::
 
 `faults` names the actions that are faults, whichever extension they come from (default: the first action of the
 method); `heals` those that undo one, so that what they bring back does not count as recovery by itself. Actions of
-chaosdrills mark themselves. `parameters` are those of `chaosdrills.core.parameters`.
+chaosdrills mark themselves. `parameters` are those of `chaosdrills.core.parameters`, `abort_when` those of
+`chaosdrills.observe.conditions`.
 
 The Chaos Toolkit swallows every exception of a control but `InterruptExecution` in before-hooks; so before-hooks raise
 that, and after-hooks catch, log, and set the journal's status to failed. A hypothesis may also be checked while the
@@ -19,71 +20,126 @@ method runs (strategy ``continuously``), so the load ends with the one after `af
 import inspect
 import json
 import logging
+import os
 import secrets as random_secrets
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.run import EventHandlerRegistry, RunEventHandler
 from chaoslib.types import Dry
 
+from chaosdrills.core.summary import Check
 from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.faults import lock, marking
-from chaosdrills.observe.activities import hit_nothing, refused
+from chaosdrills.host.processes import uninterrupted
+from chaosdrills.observe import abort
 from chaosdrills.observe.arguments import (
+    arguments_of,
+    check_workload,
     faults_of,
     heals_of,
-    import_workload,
     parameters_of,
     rate_of,
+    require_kinds,
     secret_arguments,
     timeouts_of,
 )
+from chaosdrills.observe.conditions import conditions_of
 from chaosdrills.observe.current import DRY_RUN, current, set_current
-from chaosdrills.observe.drill import ObservedDrill, Plan
-from chaosdrills.observe.folder import make_folder, scrub_log
-from chaosdrills.observe.outcome import NOTHING_OBSERVED, Outcome, conclude
-from chaosdrills.observe.progress import Progress
+from chaosdrills.observe.drill import ObservedDrill
+from chaosdrills.observe.ending import leave_at_once
+from chaosdrills.observe.folder import journals_dir, make_folder, scrub_log
+from chaosdrills.observe.foreign import Foreign
+from chaosdrills.observe.hold import hold_of
+from chaosdrills.observe.outcome import Outcome, conclude, hand_over, last_word
+from chaosdrills.observe.outside import word_left
+from chaosdrills.observe.plan import Plan
+from chaosdrills.observe.sentry import refuse_blind
 from chaosdrills.observe.tolerances import limits_of
+from chaosdrills.observe.watchers import Watchers
 
 logger = logging.getLogger("chaostoolkit")
 
 HANDED = {"context", "configuration", "secrets", "timeouts"}  # parameters of a hook that are no arguments of ours
+INTERRUPTED_STATUSES = ("interrupted", "aborted")
 
-_progress: Progress | None = None
+_watchers: Watchers | None = None
 _outcome: Outcome | None = None
-_faults: frozenset[str] = frozenset()
-_heals: frozenset[str] = frozenset()
+_concerned: ObservedDrill | None = None  # the drill of the last word: also when it was not concluded
+_foreign = Foreign()
 
 
 def configure_control(event_registry: EventHandlerRegistry | None = None, **arguments: Any) -> None:
-    """Ask to be called when everything is over, so that the verdict comes last on the screen."""
+    """Ask to be called when the run leaves its method, and when everything is over: the verdict comes last."""
     if event_registry is not None:
-        event_registry.register(_LastWord())
+        event_registry.register(_Events())
 
 
-class _LastWord(RunEventHandler):  # type: ignore[misc]
+class _Events(RunEventHandler):  # type: ignore[misc]
+    """What the hooks of a control do not tell: that the run is being left, and that all is over."""
+
+    def __init__(self) -> None:
+        self._journal: dict[str, Any] = {}
+
+    def running(self, experiment: dict[str, Any], journal: dict[str, Any], *others: Any) -> None:
+        self._journal = journal
+
+    def activity_completed(self, activity: dict[str, Any], run: dict[str, Any]) -> None:
+        """Skip the pause after an activity that was cut short: chaoslib makes it all the same."""
+        drill = current()
+        if drill is not None and drill.abort.pending and threading.current_thread() is threading.main_thread():
+            raise SystemExit(abort.EXIT_GRACEFULLY)
+
+    def signal_exit(self) -> None:
+        self._leave_method()
+
+    def interrupted(self, experiment: dict[str, Any], journal: dict[str, Any]) -> None:
+        self._leave_method()
+
+    def start_rollbacks(self, experiment: dict[str, Any]) -> None:
+        drill = current()
+        if drill is not None:
+            drill.abort.close()
+
+    def _leave_method(self) -> None:
+        drill = current()
+        if drill is None:
+            return
+        drill.abort.close()
+        if drill.abort.why:
+            logger.warning(f"The drill ends: {drill.abort.why}")
+            self._journal["status"] = "aborted"  # its rollbacks are played by default, those of "interrupted" are not
+            leave_at_once(drill)
+
     def finish(self, journal: dict[str, Any]) -> None:
-        global _outcome
+        global _outcome, _concerned
         if not journal["experiment"].get("dry"):
-            lines = NOTHING_OBSERVED if _outcome is None else _outcome.lines
-            print("\n".join(lines), flush=True)  # noqa: T201
-        _outcome = None
+            print("\n".join(last_word(_outcome, _concerned)), flush=True)  # noqa: T201
+            hand_over(os.environ, _outcome, _concerned, journal.get("status"))
+            if _concerned is not None and _concerned.abort.why:
+                abort.leave_in_time(1)
+        _outcome = _concerned = None
 
 
 def validate_control(control: dict[str, Any]) -> None:
     """Refuse arguments that cannot be used, for `chaos validate` and `chaos run`. Raises `InvalidActivity`."""
-    arguments = control.get("provider", {}).get("arguments", {})
-    given = {name: value for name, value in arguments.items() if "${" not in json.dumps(value)}  # known only in a run
     named = set(inspect.signature(before_experiment_control).parameters) - HANDED
     try:
+        arguments = arguments_of(control, named)
+        given = {
+            name: value for name, value in arguments.items() if "${" not in json.dumps(value)
+        }  # known only in a run
+        require_kinds(given, get_type_hints(before_experiment_control))
         timeouts_of({name: value for name, value in given.items() if name not in named})
         parameters_of(given.get("parameters"))
+        conditions_of(given.get("abort_when"))
         rate_of(given.get("rate_per_s", 200.0))
         if "workload" in given or "workload" not in arguments:
-            import_workload(given.get("workload", ""))
+            check_workload(given.get("workload", ""), arguments.get("workload_arguments"))
     except DrillError as error:
         raise InvalidActivity(f"control '{control.get('name')}': {error}") from error
 
@@ -100,19 +156,20 @@ def before_experiment_control(
     faults: list[str] | None = None,
     heals: list[str] | None = None,
     parameters: dict[str, Any] | None = None,
+    abort_when: dict[str, Any] | None = None,
     journals: str = "journals",
     progress: bool = True,
     **timeouts: float,
 ) -> None:
     """Start the observer and wait until it is warm."""
-    global _progress, _faults, _heals, _outcome
-    _outcome = None
+    global _watchers, _foreign, _outcome, _concerned
+    _outcome = _concerned = None
     with _interrupting():
         if context.get("dry"):
             _stay_dry(context["dry"])
             return
         _refuse_a_second()
-        _faults, _heals = faults_of(context, faults), heals_of(context, heals)
+        _foreign = Foreign(faults_of(context, faults), heals_of(context, heals))
         plan = Plan(
             service=service,
             workload=workload,
@@ -120,21 +177,27 @@ def before_experiment_control(
             rate_per_s=rate_of(rate_per_s),
             limits=limits_of(context),
             parameters=parameters_of(parameters),
+            abort_when=conditions_of(abort_when),
             **timeouts_of(timeouts),
         )
-        drill = _make_drill(context, plan, make_folder(Path(journals), name or context["title"]))
-        _progress = Progress(drill, shown=progress)
-        _progress.begin()
+        drill = _make_drill(context, plan, journals_dir(journals, os.environ), name)
+        _watchers = Watchers(drill, shown=progress)
+        _watchers.begin()
         drill.start()
         if configuration is not None:
             _tell(configuration, service, drill.facts)
 
 
-def _make_drill(experiment: dict[str, Any], plan: Plan, folder: Path) -> ObservedDrill:
+def _make_drill(experiment: dict[str, Any], plan: Plan, journals: Path, name: str) -> ObservedDrill:
     """The drill, known to probes and actions, and what faults are marked in."""
+    global _concerned
+    hold = hold_of(os.environ)
+    folder = make_folder(journals, name or experiment["title"])
     drill_id = random_secrets.token_hex(4)
-    drill = ObservedDrill(drill_id, experiment["title"], folder, plan, json.dumps(experiment, default=str))
+    drill = ObservedDrill(drill_id, experiment["title"], folder, plan, json.dumps(experiment, default=str), hold)
     set_current(drill)
+    _concerned = drill
+    drill.abort.install()
     marking.set_marker(drill.mark, str(folder))
     return drill
 
@@ -145,13 +208,19 @@ def _refuse_a_second() -> None:
 
 
 def before_method_control(context: dict[str, Any], **arguments: Any) -> None:
-    """Inject nothing before there is a clean baseline."""
+    """Inject nothing before there is a clean baseline, nor what could not be aborted as agreed."""
     drill = current()
     if drill is not None:
         with _interrupting():
             drill.wait_baseline(logger.info)
-            background = {one.get("name") for one in context.get("method", []) if one.get("background")}
-            drill.pending_faults = set(_faults & background)
+            if drill.plan.abort_when is not None:
+                refuse_blind(drill, drill.plan.abort_when)
+            method = context.get("method", [])
+            background = {one.get("name") for one in method if one.get("background")}
+            drill.pending_faults = set(_foreign.faults & background)
+            drill.held_at = _foreign.held_at(method)
+            if not drill.held_at:
+                drill.wait_go("the method", logger.warning)
 
 
 def after_method_control(context: dict[str, Any], **arguments: Any) -> None:
@@ -166,14 +235,14 @@ def before_activity_control(context: dict[str, Any], **arguments: Any) -> None:
     drill = current()
     if drill is None:
         return
-    if context.get("type") == "action":
-        drill.enter(context["name"])
-    if _is_foreign_fault(context) and not drill.method_over:
-        with _interrupting():
-            lock.hold(str(drill.folder), keep=True)
-            drill.mark("fault_begin", context["name"])
-    if _is_foreign(context, _heals) and not drill.over:
-        _mark_or_note(drill, "heal_begin", context["name"])  # a heal is done whether it can be marked or not
+    with _interrupting():
+        if drill.abort.pending:  # something has swallowed what was to end the method
+            raise InterruptExecution(drill.abort.why)
+        if context.get("name") == drill.held_at and not drill.method_over:
+            drill.wait_go(drill.held_at, logger.warning)
+        if context.get("type") == "action":
+            drill.enter(context["name"])
+        _foreign.begin(drill, context)
 
 
 def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None = None, **arguments: Any) -> None:
@@ -181,39 +250,9 @@ def after_activity_control(context: dict[str, Any], state: dict[str, Any] | None
     drill = current()
     if drill is None:
         return
-    if state and state.get("status") == "succeeded" and _is_foreign_fault(context) and not drill.method_over:
-        _end_foreign_fault(drill, context["name"], state)
-    if state and state.get("status") == "succeeded" and _is_foreign(context, _heals) and not drill.over:
-        _end_foreign_heal(drill, context["name"], state)
+    _foreign.end(drill, context, state)
     if context.get("type") == "action":
         drill.leave(context["name"], ended=bool(state))
-
-
-def _end_foreign_fault(drill: ObservedDrill, name: str, run: dict[str, Any]) -> None:
-    """Mark the end of another extension's fault, if it hit something."""
-    why = hit_nothing(run)
-    if why:
-        drill.note_error(f"the fault {name!r} hit nothing: {why}")
-        logger.error(f"The fault {name!r} hit nothing: {why}")
-        return
-    _mark_or_note(drill, "fault_end", name)
-
-
-def _end_foreign_heal(drill: ObservedDrill, name: str, run: dict[str, Any]) -> None:
-    """Mark the end of another extension's heal, unless it failed after all."""
-    why = refused(run)
-    if why:
-        drill.note_error(f"the heal {name!r} failed: {why}")
-    else:
-        _mark_or_note(drill, "heal_end", name)
-
-
-def _mark_or_note(drill: ObservedDrill, mark: str, name: str) -> None:
-    try:
-        drill.mark(mark, name)
-    except DrillError as error:
-        drill.note_error(error.message)
-        logger.error(str(error))
 
 
 def before_hypothesis_control(context: dict[str, Any], **arguments: Any) -> None:
@@ -229,14 +268,21 @@ def before_hypothesis_control(context: dict[str, Any], **arguments: Any) -> None
 
 
 def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **arguments: Any) -> None:
-    """Judge what there is, put the summary into the journal, write the folder."""
-    global _outcome
+    """Judge what there is, put the summary into the journal, write the folder: however hurried somebody is by now."""
     state["node"] = ""
     drill = current()
-    if drill is None:
-        return
-    try:
+    if drill is not None:
+        drill.abort.close()
         _end_load(drill, state["status"])
+        with uninterrupted():
+            _conclude(drill, state)
+
+
+def _conclude(drill: ObservedDrill, state: dict[str, Any]) -> None:
+    global _outcome
+    try:
+        drill.give_up()
+        _take_word(drill)
         _tell_left(drill)
         _outcome = conclude(drill, state)
         state["chaosdrills"] = _outcome.summary
@@ -250,14 +296,23 @@ def after_experiment_control(context: dict[str, Any], state: dict[str, Any], **a
 
 def _end_load(drill: ObservedDrill, status: str) -> None:
     """End the load of a drill whose hypothesis after the method did not: there is none, or the run was cut short."""
-    if status in ("interrupted", "aborted"):
+    try:
+        if status == "completed" and drill.method_over and not drill.over and not drill.abort.why:
+            with drill.abort.possible():
+                _finish(drill)
+    except DrillError as error:
+        drill.note_error(error.message)
+    except (KeyboardInterrupt, SystemExit, InterruptExecution):
         drill.note_interruption()
-    elif status == "completed" and drill.method_over and not drill.over:
-        try:
-            _finish(drill)
-        except DrillError as error:
-            drill.note_error(error.message)
-    drill.give_up()
+    if status in INTERRUPTED_STATUSES or drill.abort.why:
+        drill.note_interruption()
+
+
+def _take_word(drill: ObservedDrill) -> None:
+    """Know of heals from outside that could not be marked."""
+    healed = word_left()
+    if healed:
+        drill.checks.append(Check("healed by itself", False, f"somebody healed it from outside, unmarked: {healed}"))
 
 
 def _tell_left(drill: ObservedDrill) -> None:
@@ -275,12 +330,13 @@ def _finish(drill: ObservedDrill) -> None:
 
 def cleanup_control() -> None:
     """End the observer, whatever happened."""
-    global _progress
+    global _watchers
     drill = current()
-    if _progress is not None:
-        _progress.end()
-        _progress = None
+    if _watchers is not None:
+        _watchers.end()
+        _watchers = None
     if drill is not None:
+        drill.abort.uninstall()
         marking.set_marker(None)
         drill.close()
         lock.release(kept=True)
@@ -316,16 +372,6 @@ def _tell(configuration: dict[str, Any], service: str, facts: Mapping[str, Any])
     for name, value in facts.items():
         if not configuration.get(f"{service}_{name}"):
             configuration[f"{service}_{name}"] = value
-
-
-def _is_foreign_fault(activity: dict[str, Any]) -> bool:
-    return _is_foreign(activity, _faults)
-
-
-def _is_foreign(activity: dict[str, Any], names: frozenset[str]) -> bool:
-    """Whether this is one of `names` that is really done and does not mark itself."""
-    module = activity.get("provider", {}).get("module", "")
-    return activity.get("name") in names and not module.startswith("chaosdrills.") and not activity.get("dry")
 
 
 def _stay_dry(dry: Dry) -> None:

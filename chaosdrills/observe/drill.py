@@ -3,75 +3,63 @@
 The control drives it through the stages of an experiment; probes and actions ask it. Nothing here imports chaoslib.
 """
 
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from chaosdrills.core.history import NS, to_ns
-from chaosdrills.core.judge import Judgement, Limits, judge
-from chaosdrills.core.parameters import Parameters
+from chaosdrills.core.judge import Judgement, judge
 from chaosdrills.core.summary import Check, Phase
 from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.faults.heal_log import outstanding
+from chaosdrills.faults.registry import is_local
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.host.nodes import load
 from chaosdrills.host.processes import this_process
+from chaosdrills.observe.abort import Abort
+from chaosdrills.observe.hold import Hold, at_terminal
 from chaosdrills.observe.live import lag_ns, wait_restored
+from chaosdrills.observe.notes import remark
+from chaosdrills.observe.phases import Phases
+from chaosdrills.observe.plan import Plan
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.session import ObserverSession, ObserverSpec
 
 POLL_S = 0.5
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What the control was told: the workload, how it is driven, and how its record is judged.
-
-    `workload` is an import path ``module:Class``; `arguments` are its own. `rate_per_s` operations a second. Timeouts
-    in seconds.
-    """
-
-    service: str
-    workload: str
-    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    rate_per_s: float = 200.0
-    limits: Limits = field(default_factory=Limits)
-    parameters: Parameters = field(default_factory=Parameters)
-    start_timeout_s: float = 60.0
-    baseline_timeout_s: float = 60.0
-    settle_timeout_s: float = 60.0
-    drain_timeout_s: float = 60.0
-    readback_timeout_s: float = 300.0
-
-
 class ObservedDrill:
     """A drill while it runs. Made by the control, known to probes and actions through `chaosdrills.observe.current`.
 
     `words` is the text of its experiment. `trouble` is the first error, empty if there was none. `checks` are those of
-    the observer. `pending_faults` are the names of faults that run in the background and have not ended.
+    the observer. `pending_faults` are the names of faults that run in the background and have not ended. `hold` is None
+    if the drill does not hold; `held_at` names the activity before which it does, empty: before the method begins.
     """
 
-    def __init__(self, drill_id: str, title: str, folder: Path, plan: Plan, words: str = "") -> None:
+    def __init__(
+        self, drill_id: str, title: str, folder: Path, plan: Plan, words: str = "", hold: Hold | None = None
+    ) -> None:
         self.drill_id = drill_id
         self.title = title
         self.folder = folder
         self.plan = plan
         self.words = words
+        self.hold = hold
+        self.abort = Abort()
         self.pending_faults: set[str] = set()
+        self.held_at = ""
         self.started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self.phase = "start"
         self.trouble = ""
         self.checks: list[Check] = []
-        self._phases: list[tuple[str, int, int]] = []
-        self._entered: dict[str, int] = {}
+        self._phases = Phases()
+        self._warm = threading.Event()
         self._last_begin_ns: int | None = None
         self._fault_ns: int | None = None
         self._method_end_ns: int | None = None
-        self._stopped_in = ""
         self._load_ended = False
         self._last_figures: dict[str, Any] | None = None
         self._judgement: Judgement | None = None
@@ -89,6 +77,11 @@ class ObservedDrill:
         return self._session is not None
 
     @property
+    def under_load(self) -> bool:
+        """Whether the observer is warm and its load goes on."""
+        return self._session is not None and self._last_figures is None and not self._load_ended
+
+    @property
     def method_over(self) -> bool:
         """Whether the last activity of the method has ended."""
         return self._method_end_ns is not None
@@ -102,6 +95,16 @@ class ObservedDrill:
     def facts(self) -> Mapping[str, Any]:
         """What the workload said of itself and its service once it was warm; nothing before."""
         return self._session.ready if self._session is not None else {}
+
+    @property
+    def phase(self) -> str:
+        """What it does now."""
+        return self._phases.name
+
+    @property
+    def phase_s(self) -> float:
+        """How long it has been doing that."""
+        return self._phases.lasted_s
 
     @property
     def since_fault_s(self) -> float | None:
@@ -120,8 +123,11 @@ class ObservedDrill:
             slow_s=self.plan.parameters.slow_s,
             gap_s=self.plan.parameters.gap_s,
         )
-        with self.during("warm up"):
-            self._session = ObserverSession.start(spec, self.folder, self.plan.start_timeout_s)
+        try:
+            with self.during("warm up"):
+                self._session = ObserverSession.start(spec, self.folder, self.plan.start_timeout_s)
+        finally:
+            self._warm.set()
 
     def wait_baseline(self, say: Callable[[str], None]) -> None:
         """Wait until there is a clean baseline. Raises `UnavailableError` if the service gives none in time."""
@@ -140,8 +146,77 @@ class ObservedDrill:
                     )
                 time.sleep(0.2)
 
+    def wait_go(self, fault: str, say: Callable[[str], None]) -> None:
+        """Hold before `fault`, if the drill holds and has not done so; then wait for a clean baseline again.
+
+        Raises `UnavailableError` if nobody says go in time, or if the service gives no baseline after it.
+        """
+        hold = self.hold
+        if hold is None or hold.state != "ahead":
+            return
+        enter = ", or Enter here," if at_terminal() else ""
+        say(
+            f"holding before {fault!r}, with load going on: 'chaos drills go'{enter} injects it, 'chaos drills abort' "
+            f"ends the drill; after {hold.timeout_s:g} s it ends by itself"
+        )
+        with self.during("hold"):
+            if not hold.wait(self._open_session().snapshot):
+                raise UnavailableError(
+                    f"{self.abort.why or f'nobody said go within {hold.timeout_s:g} s'}; nothing was injected.",
+                    "run it again, and say 'chaos drills go' while it holds.",
+                )
+        say(f"going on to {fault!r}")
+        self.wait_baseline(say)
+
+    def note(self, text: str) -> float:
+        """Put a remark on disk; its instant on the record's clock. Waits while the observer still warms up.
+
+        Raises `UsageError` for what is no remark, `UnavailableError` if there is no record that is open.
+        """
+        at_ns, kept = boottime_ns(), remark(text, self.words)
+        self._warm.wait(self.plan.start_timeout_s + POLL_S)
+        if self._session is None or self._load_ended:
+            why = "its record is closed" if self._load_ended else "it has no record yet"
+            raise UnavailableError(f"the note was not kept: {why}.", "write it beside the report.")
+        try:
+            self._session.note(kept, at_ns)
+        except DrillError as error:
+            raise UnavailableError(f"the note was not kept: {error.message}", "write it beside the report.") from error
+        return (at_ns - self._session.origin_ns) / NS
+
+    def cut_short(self, by: str) -> bool:
+        """Have the drill end in good order, from any thread; returns at once. False if it ends already."""
+        why = f"aborted by {by} in the phase {self.phase!r}"
+        if self.over or not self.abort.request(why):
+            return False
+        if self.hold is not None:
+            self.hold.shut()
+        return True
+
+    def note_abort(self) -> None:
+        """Put a remark where the abort was asked for."""
+        if self._session is not None and self.abort.why:
+            with suppress(DrillError):  # its reason is kept all the same
+                self._session.note(remark(self.abort.why, self.words), self.abort.at_ns)
+
+    def mark_from_outside(self, name: str, label: str, at_ns: int) -> bool:
+        """Mark a heal that another process does; false if the record is closed, so that it spoils no figure.
+
+        Where it cannot be marked, the drill is never met.
+        """
+        if self.over:
+            return False
+        try:
+            self.mark(name, label, at_ns)
+        except DrillError as error:
+            self.note_error(f"{label} from outside is not in the record: {error.message}")
+            raise
+        return True
+
     def mark(self, name: str, label: str = "", at_ns: int | None = None) -> None:
         """Put a mark on disk. Raises `DrillError` if the observer cannot: then nothing may be injected."""
+        if name == "fault_begin" and self.abort.pending:
+            raise UnavailableError("the drill is being aborted; nothing was injected.", "run it again.")
         at_ns = boottime_ns() if at_ns is None else at_ns
         self._open_session().mark(name, label, at_ns)
         if name in ("fault_begin", "heal_begin"):
@@ -222,15 +297,16 @@ class ObservedDrill:
         if left:
             self.checks.append(Check("healed", False, f"{left} was not healed before the data was read back"))
 
-    def _unhealed(self) -> str:
-        """Which of this drill's faults are outstanding; empty if none is."""
-        return ", ".join(entry.target.label for entry in outstanding(self.plan.service)[0] if entry.mine)
+    def _unhealed(self, local: bool = True) -> str:
+        """Which of this drill's faults are outstanding, those on this machine's processes if `local`; empty if none."""
+        mine = [entry for entry in outstanding(self.plan.service)[0] if entry.mine]
+        return ", ".join(entry.target.label for entry in mine if local or not is_local(entry.fault))
 
     def check_left(self) -> str:
         """Note which faults of this drill are left behind, and return them; none are on a lab that ends with it."""
         cluster = load(self.plan.service)
         ends_too = cluster is None or cluster.owner == this_process()
-        left = "" if ends_too else self._unhealed()
+        left = self._unhealed(local=not ends_too)
         if left:
             self.checks.append(Check("left behind", False, f"{left} is still not healed: run 'chaos drills heal'"))
         return left
@@ -257,42 +333,22 @@ class ObservedDrill:
         if self._session is not None:
             self._session.close()
 
-    @contextmanager
-    def during(self, phase: str) -> Iterator[None]:
-        """Name what the drill does inside the block: shown while it runs, and a phase of the summary."""
-        outer, self.phase = self.phase, phase
-        begin_ns = boottime_ns()
-        try:
-            yield
-        except BaseException:
-            self._stopped_in = self._stopped_in or phase
-            raise
-        finally:
-            self._phases.append((phase, begin_ns, boottime_ns()))
-            self.phase = outer
+    def during(self, phase: str) -> AbstractContextManager[None]:
+        """As `Phases.during`."""
+        return self._phases.during(phase)
 
     def enter(self, phase: str) -> None:
         """An activity begins: it is a phase until `leave`."""
-        self.phase = phase
-        self._entered[phase] = boottime_ns()
+        self._phases.enter(phase)
 
     def leave(self, phase: str, ended: bool) -> None:
-        """An activity is over; `ended` unless it was interrupted. One in the background may leave others under way."""
+        """An activity is over; `ended` unless it was interrupted."""
         self.pending_faults.discard(phase)
-        begin_ns = self._entered.pop(phase, None)
-        if begin_ns is not None:
-            self._phases.append((phase, begin_ns, boottime_ns()))
-        if not ended:
-            self._stopped_in = self._stopped_in or phase
-        self.phase = next(reversed(self._entered), "between activities")
+        self._phases.leave(phase, ended)
 
     def phases(self) -> list[Phase]:
         """The phases so far, in seconds on the record's clock; none before there is one."""
-        origin_ns = None if self._session is None else self._session.origin_ns
-        if origin_ns is None:
-            return []
-        ordered = sorted(self._phases, key=lambda phase: phase[1])
-        return [Phase(name, (begin - origin_ns) / NS, (end - origin_ns) / NS) for name, begin, end in ordered]
+        return [] if self._session is None else self._phases.since(self._session.origin_ns)
 
     def _open_session(self) -> ObserverSession:
         if self._error is not None:
@@ -306,8 +362,11 @@ class ObservedDrill:
         self.trouble = self.trouble or reason.rstrip(".")
 
     def note_interruption(self) -> None:
-        """Remember that the run was cut short, unless an error did that."""
-        self.note_error(f"the run was interrupted in the phase {self._stopped_in or self.phase!r}")
+        """Remember that the run was cut short, and by whom, unless an error did that."""
+        if self.abort.why and self.trouble and not self.trouble.startswith(self.abort.why):
+            self.checks.append(Check("aborted", False, self.abort.why))
+        stopped_in = self._phases.stopped_in or self.phase
+        self.note_error(self.abort.why or f"the run was interrupted in the phase {stopped_in!r}")
 
     def _fail(self, error: DrillError) -> None:
         self._error = error

@@ -138,7 +138,8 @@ class Figures:
         """The figures at `now_ns`; `window_s` (0.1 to 50) is what rates are taken over.
 
         `per_s`: acknowledgements a second in the window. `bad_per_s`: operations a second that were not good, of those
-        whose time to be good ran out in the window. `since_last_ack_s`: over all streams; null without one.
+        whose time to be good ran out in the window; `bad_share`: of those, null without one. `since_last_ack_s`: over
+        all streams; null without one.
         `silent_s`: how long the most silent stream has had no acknowledgement, 0 if that is within `gap_s`. `age_s`:
         of the stream whose readers see the oldest data; null without a read. `clean_s`: since the first
         acknowledgement, or the last bad operation if that is later; 0 while an operation is overdue.
@@ -146,7 +147,8 @@ class Figures:
         """
         window_ns = round(min(max(window_s, 0.1), 50.0) * NS)
         due_ns = now_ns - self._slow_ns
-        bad = self._attempts.between(due_ns - window_ns, due_ns) - self._good.between(due_ns - window_ns, due_ns)
+        due = self._attempts.between(due_ns - window_ns, due_ns)
+        bad = max(0, due - self._good.between(due_ns - window_ns, due_ns))
         last_ack_ns = int(self._last_acks.max())
         silent_ns = now_ns - int(self._last_acks.min())
         overdue = oldest_in_flight_ns is not None and now_ns - oldest_in_flight_ns > self._slow_ns
@@ -154,7 +156,8 @@ class Figures:
         return {
             **self.totals(),
             "per_s": self._acks.between(now_ns - window_ns, now_ns) * NS / window_ns,
-            "bad_per_s": max(0, bad) * NS / window_ns,
+            "bad_per_s": bad * NS / window_ns,
+            "bad_share": bad / due if due else None,
             "since_last_ack_s": None if last_ack_ns < 0 else max(0, now_ns - last_ack_ns) / NS,
             "silent_s": silent_ns / NS if silent_ns > self._gap_ns else 0.0,
             "age_s": max(age.at(now_ns) for age in self._ages) / NS if self._reads else None,

@@ -40,10 +40,18 @@ CLOSED = frozenset(
 EVIDENCE = ("journal.json", "record", "summary.json", "report.md", "report.html", LOG)
 
 
+JOURNALS = "CHAOSDRILLS_JOURNALS"
+
+
+def journals_dir(given: str, environment: Mapping[str, str]) -> Path:
+    """Where runs get their folders: what the environment says goes over what the experiment says."""
+    return Path(environment.get(JOURNALS) or given)
+
+
 def make_folder(journals: Path, name: str, now: datetime | None = None) -> Path:
     """Make the folder of a run that begins `now`. Raises `UnavailableError` if it cannot be made."""
     utc = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "drill"
+    slug = slug_of(name)
     for again in range(1, 1000):
         folder = journals / (f"{utc}-{slug}" if again == 1 else f"{utc}-{slug}-{again}")
         try:
@@ -56,6 +64,11 @@ def make_folder(journals: Path, name: str, now: datetime | None = None) -> Path:
             ) from error
         return folder
     raise UnavailableError(f"cannot make a folder for this run in {journals}.", "remove old runs.")
+
+
+def slug_of(name: str) -> str:
+    """What the runs of the experiment `name` are called, after their instant."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "drill"
 
 
 def shown(folder: Path) -> str:

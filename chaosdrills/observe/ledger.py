@@ -112,6 +112,12 @@ class Ledger:
             self._copy()
             self._record.mark(name, at_ns, label)
 
+    def note(self, text: str, at_ns: int) -> None:
+        """Put a remark on disk, after all that was handed over."""
+        with self._scribe:
+            self._copy()
+            self._record.note(text, at_ns)
+
     def final(self, survivors: Survivors) -> None:
         """Put the read-back of a stream on disk."""
         with self._scribe:

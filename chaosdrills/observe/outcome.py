@@ -1,8 +1,11 @@
 """The outcome of a drill: its summary, the files that people read, and the last five lines on the screen."""
 
 import platform
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from chaosdrills import __version__
@@ -18,10 +21,14 @@ from chaosdrills.observe.folder import EVIDENCE, shown, without_names
 
 @dataclass(frozen=True)
 class Outcome:
-    """`summary` as in the journal; `lines`: verdict, RTO against its limit, records lost, why, path of the report."""
+    """`summary` as in the journal; `lines`: verdict, RTO against its limit, records lost, why, path of the report.
+
+    `rto_at_least_s`: how long recovery took at least, where it did not come while it was watched.
+    """
 
     summary: dict[str, Any]
     lines: list[str]
+    rto_at_least_s: float | None = None
 
 
 NOTHING_OBSERVED = [
@@ -31,6 +38,38 @@ NOTHING_OBSERVED = [
     "Why: the run ended before anything was observed; its first error is above",
     "Report: none was written",
 ]
+
+
+OUTCOME = "CHAOSDRILLS_OUTCOME"
+
+
+def last_word(outcome: Outcome | None, drill: ObservedDrill | None) -> list[str]:
+    """The five last lines of a run: those of its outcome, or why it has none. `drill` is None if none was begun."""
+    if outcome is not None:
+        return outcome.lines
+    if drill is None or not drill.record.exists():
+        return NOTHING_OBSERVED
+    return [
+        *NOTHING_OBSERVED[:3],
+        "Why: the run was cut short before its record was judged",
+        f"Report: none was written; judge the record: chaos drills judge {shown(drill.record)}",
+    ]
+
+
+def hand_over(
+    environment: Mapping[str, str], outcome: Outcome | None, drill: ObservedDrill | None, status: str | None
+) -> None:
+    """Tell a caller that asked for it, by naming a file in `CHAOSDRILLS_OUTCOME`, how the run ended.
+
+    ``{"status": of the journal, "folder": "" if there is none, "summary": null if it was not concluded,
+    "rto_at_least_s": null if recovery was measured}``.
+    """
+    path = environment.get(OUTCOME)
+    if path:
+        folder = "" if drill is None else str(drill.folder.resolve())
+        with suppress(OSError):  # the caller sees that nothing came
+            told = {"summary": outcome.summary, "rto_at_least_s": outcome.rto_at_least_s} if outcome else {}
+            write_json(Path(path), {"status": status, "folder": folder, "summary": None, **told})
 
 
 def conclude(drill: ObservedDrill, journal: dict[str, Any]) -> Outcome:
@@ -52,7 +91,8 @@ def conclude(drill: ObservedDrill, journal: dict[str, Any]) -> Outcome:
         report = _write(drill, summary, judgement, journal)
     except OSError as error:
         report = f"none was written, {shown(drill.folder)} cannot be written to: {error.strerror}"
-    return Outcome(summary, last_lines(summary, report))
+    at_least_s = None if judgement is None else judgement.as_dict()["rto_at_least_s"]
+    return Outcome(summary, last_lines(summary, report), at_least_s)
 
 
 def _write(drill: ObservedDrill, summary: dict[str, Any], judgement: Judgement | None, journal: dict[str, Any]) -> str:

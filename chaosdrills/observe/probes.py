@@ -19,11 +19,16 @@ __all__ = ["data_loss", "freshness", "recovery_time", "throughput"]
 
 
 def throughput(configuration: Configuration = None, secrets: Secrets = None) -> dict:
-    """Acknowledged writes a second over the last seconds of load: `{"per_s", "bad_per_s", "since_last_ack_s"}`."""
+    """Acknowledged writes a second over the last seconds of load: `{"per_s", "bad_per_s", "since_last_ack_s"}`.
+
+    `share_of_rate` is `per_s` as a share of what is sent, so that a tolerance holds for any rate.
+    """
     with failing():
-        figures = required("throughput").figures()
+        drill = required("throughput")
+        figures = drill.figures()
     names = ("per_s", "bad_per_s", "since_last_ack_s")
-    return {name: figures[name] for name in names if figures[name] is not None}
+    known = {name: figures[name] for name in names if figures[name] is not None}
+    return {**known, "share_of_rate": figures["per_s"] / drill.plan.rate_per_s}
 
 
 def freshness(configuration: Configuration = None, secrets: Secrets = None) -> dict:

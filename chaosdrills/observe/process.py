@@ -3,6 +3,7 @@
 FD is an inherited socket. Over it come the spec (first line: `chaosdrills.observe.spec`) and requests, and go answers:
 
 - ``{"id", "do": "mark", "name", "at_ns", "label"}``: answered ``{"id", "ok": {}}`` once the mark is on disk.
+- ``{"id", "do": "note", "text", "at_ns"}``: the same for a remark.
 - ``{"id", "do": "snapshot", "window_s"}``: the figures now.
 - ``{"id", "do": "finish", "drain_s", "readback_timeout_s"}``: ``{"id", "say": text}`` while it works, then its result.
 - ``{"id", "do": "abort"}``: ends the load at once; the record keeps what is there, with `load_end` and without `end`.
@@ -30,7 +31,7 @@ from typing import Any
 from chaosdrills.core.history import to_ns
 from chaosdrills.errors import INTERRUPTED, DrillError, InternalError, UnavailableError
 from chaosdrills.host.clock import boottime_ns
-from chaosdrills.observe.channel import Channel, ChannelClosed
+from chaosdrills.observe.channel import Channel, ChannelClosed, error_object
 from chaosdrills.observe.ledger import Ledger
 from chaosdrills.observe.load import Ending, Load, header_of
 from chaosdrills.observe.pacing import Lateness
@@ -44,11 +45,6 @@ TICK_S = 0.1
 SWITCH_S = 0.0005  # how long a thread may keep the interpreter while the load thread wants it
 SPEC_TIMEOUT_S = 30.0
 LAST_WORDS_S = 10.0  # how long a load may take to end beyond its drain when it is told to
-
-
-def error_object(error: DrillError) -> dict[str, Any]:
-    """An error as it goes over the socket."""
-    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
 
 
 class Observer:
@@ -136,9 +132,10 @@ class Observer:
         """Do what is asked; None if the answer comes later."""
         match request:
             case {"do": "mark", "name": name, "at_ns": at_ns, "label": label}:
-                if self._load.ledger is None:
-                    raise InternalError("a mark was to be recorded before the load began.")
-                self._load.ledger.mark(name, at_ns, label)
+                self._ledger().mark(name, at_ns, label)
+                return {}
+            case {"do": "note", "text": text, "at_ns": at_ns}:
+                self._ledger().note(text, at_ns)
                 return {}
             case {"do": "snapshot", "window_s": window_s}:
                 return self._load.snapshot(window_s)
@@ -151,6 +148,11 @@ class Observer:
                 self._load.abort()
                 return None
         raise InternalError(f"the observer does not know the request {request.get('do')!r}.")
+
+    def _ledger(self) -> Ledger:
+        if self._load.ledger is None:
+            raise InternalError("a mark was to be recorded before the load began.")
+        return self._load.ledger
 
     def _say(self, text: str) -> None:
         with contextlib.suppress(ChannelClosed):  # the main thread sees it too, and ends the load

@@ -6,7 +6,6 @@ failing disk, gives an error or a warning where a mapped file would end the proc
 out once, because a history keeps writes and reads apart and in dense columns.
 """
 
-import json
 import os
 import zlib
 from array import array
@@ -26,18 +25,27 @@ from chaosdrills.core.history import (
     History,
     Ints,
     Mark,
+    Note,
     Operations,
     Outcome,
     to_s,
 )
+from chaosdrills.core.strict import loads
 from chaosdrills.errors import UsageError
-from chaosdrills.observe.slots import CONT_BYTES, MAGIC, SLOT, SLOT_BYTES, VERSION, Kind, Slots, unsound
+from chaosdrills.observe.slots import CONT_BYTES, MAGIC, READABLE, SLOT, SLOT_BYTES, Kind, Slots, far, unsound
 
 RECORD_NAME = "record"  # of the file in a folder of a run
 
 _CHUNK = 1 << 22
+_MOST_IN_RUN = 1 << 40  # of a read-back, so that sums of runs fit into int64
+_MOST_FOUND = 1 << 24  # in all read-backs, or as many times what was written: more would only fill the memory
+_MOST_TIMES = 16
 _COLUMNS = {"stream": "i", "seq": "q", "invoked_ns": "q", "completed_ns": "q", "outcome": "B"}  # of `Operations`
-_KNOWN = np.isin(np.arange(256), [int(kind) for kind in Kind])
+_KNOWN = {
+    version: np.isin(np.arange(256), [int(kind) for kind in Kind if version > 1 or kind != Kind.NOTE])
+    for version in READABLE
+}
+_TEXTS = np.isin(np.arange(256), (Kind.HEADER, Kind.STREAM, Kind.MARK, Kind.NOTE))
 _NEWER = "copy the record again from where it was written, or upgrade chaosdrills"
 
 
@@ -85,6 +93,7 @@ def describe(history: History, size_bytes: int | None = None) -> dict[str, Any]:
         "reads": _count(history.reads),
         "finals": {"streams": len(history.finals), "seqs": sum(len(final.seqs) for final in history.finals.values())},
         "marks": [{"name": mark.name, "at_s": to_s(mark.at_ns), "label": mark.label} for mark in history.marks],
+        "notes": [{"at_s": to_s(note.at_ns), "text": note.text} for note in history.notes],
         "bytes": size_bytes,
         "warnings": list(history.warnings),
     }
@@ -98,7 +107,8 @@ def _count(operations: Operations) -> dict[str, int]:
 def _duration_s(history: History) -> float | None:
     if history.end_ns is not None:
         return to_s(history.end_ns)
-    instants = [mark.at_ns for mark in history.marks] + [final.at_ns for final in history.finals.values()]
+    instants = [each.at_ns for each in history.marks] + [each.at_ns for each in history.notes]
+    instants += [final.at_ns for final in history.finals.values()]
     for operations in (history.writes, history.reads):
         if len(operations):
             instants += [int(operations.invoked_ns.max()), int(operations.completed_ns.max())]
@@ -150,11 +160,13 @@ class _Reader:
         self._offset = 0  # in the file, of the first slot in hand
         self._crc = 0  # of all before it
         self._blocks = 0
+        self._version = READABLE[-1]
         self._header_end = 0  # of block 0, without which nothing can be read
         self._header: dict[str, Any] | None = None
         self._streams: dict[str, int] = {}
         self._columns = {kind: [array(code) for code in _COLUMNS.values()] for kind in (Kind.WRITE, Kind.READ)}
         self._marks: list[Mark] = []
+        self._notes: list[Note] = []
         self._read_back: list[Slots] = []
         self._end_ns: int | None = None
 
@@ -165,7 +177,7 @@ class _Reader:
         slots = np.frombuffer(data, SLOT)
         self._check_blocks(data, slots)
         kinds = slots["kind"]
-        unknown = np.flatnonzero(~_KNOWN[kinds])
+        unknown = np.flatnonzero(~_KNOWN[self._version][kinds])
         if len(unknown):
             self._damaged(int(unknown[0]), f"a slot of the unknown kind {kinds[unknown[0]]}")
         self._take_texts(slots)
@@ -209,6 +221,7 @@ class _Reader:
             end_ns=self._end_ns,
             header=self._header["extra"],
             warnings=tuple(self._warnings(torn, unfinished)),
+            notes=tuple(self._notes),
         )
 
     def _warnings(self, torn: bytes, unfinished: list[int]) -> Iterator[str]:
@@ -233,13 +246,15 @@ class _Reader:
                 "name a record, or a history in JSON lines.",
             )
         version, size = np.frombuffer(data, "<u8", 2, len(MAGIC)).tolist()
-        if version != VERSION:
+        if version not in READABLE:
             raise UsageError(
-                f"{self._name} is of format version {version} (byte 16); this chaosdrills reads version {VERSION}.",
+                f"{self._name} is of format version {version} (byte 16); this chaosdrills reads "
+                f"versions {READABLE[0]} to {READABLE[-1]}.",
                 f"{_NEWER}.",
             )
         if size != SLOT_BYTES:
             raise UsageError(f"{self._name} has slots of {size} bytes (byte 24), not {SLOT_BYTES}.", f"{_NEWER}.")
+        self._version = version
 
     def _check_blocks(self, data: bytes, slots: Slots) -> None:
         """Compare every seal with its block: number, size, checksum."""
@@ -265,7 +280,7 @@ class _Reader:
     def _take_texts(self, slots: Slots) -> None:
         kinds = slots["kind"]
         headless = kinds == Kind.CONT
-        for at in np.flatnonzero((kinds >= Kind.HEADER) & (kinds <= Kind.MARK)).tolist():
+        for at in np.flatnonzero(_TEXTS[kinds]).tolist():
             head = slots[at]
             length = int(head["seq"])
             body = slots[at + 1 : at + 1 - (-length // CONT_BYTES)]
@@ -273,7 +288,7 @@ class _Reader:
                 self._damaged(at, "a text that is cut short")
             headless[at + 1 : at + 1 + len(body)] = False
             try:
-                value = json.loads(body.view(np.uint8).reshape(-1, SLOT_BYTES)[:, 1:].tobytes()[:length].decode())
+                value = loads(body.view(np.uint8).reshape(-1, SLOT_BYTES)[:, 1:].tobytes()[:length])
                 self._take_text(Kind(head["kind"]), head, value)
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 self._damaged(at, f"a text that is not a {Kind(head['kind']).name.lower()}", error)
@@ -284,6 +299,8 @@ class _Reader:
             self._damaged(int(files[-1]) if len(files) else 0, "a beginning that is not at the beginning")
 
     def _take_text(self, kind: Kind, head: np.void, value: Any) -> None:
+        if far(head["invoked_ns"]):
+            raise ValueError("not an instant")
         if kind == Kind.STREAM:
             if type(value) is not str or value in self._streams or head["stream"] != len(self._streams):
                 raise ValueError("not the next stream")
@@ -293,6 +310,11 @@ class _Reader:
             if mark.name not in MARK_NAMES or type(mark.label) is not str:
                 raise ValueError("not a mark")
             self._marks.append(mark)
+        elif kind == Kind.NOTE:
+            note = Note(int(head["invoked_ns"]), value["text"])
+            if type(note.text) is not str or not note.text:
+                raise ValueError("not a note")
+            self._notes.append(note)
         else:
             texts = [value["service"], value["started_at"]]
             if self._header is not None or not all(type(text) is str for text in texts):
@@ -315,7 +337,9 @@ class _Reader:
         taken = slots[rows]
         is_run = taken["kind"] == Kind.FINAL_RUN
         wrong = (taken["stream"] >= len(self._streams)) | (taken["seq"] < np.where(is_run, NO_SEQ, 0))
-        wrong |= is_run & (taken["completed_ns"] < 1)
+        wrong |= far(taken["invoked_ns"])
+        wrong |= is_run & ((taken["completed_ns"] < 1) | (taken["completed_ns"] > _MOST_IN_RUN))
+        wrong |= is_run & (taken["seq"] > np.iinfo(np.int64).max - taken["completed_ns"])
         if wrong.any():
             self._damaged(int(rows[np.argmax(wrong)]), "a read-back that cannot be")
         self._read_back.append(taken)
@@ -325,7 +349,7 @@ class _Reader:
             self._damaged(0, "a block after the end")
         ends = np.flatnonzero(slots["kind"] == Kind.END)
         if len(ends):
-            if ends[0] != len(slots) - 2:
+            if ends[0] != len(slots) - 2 or far(slots["invoked_ns"][ends[0]]):
                 self._damaged(int(ends[0]), "an end that is not the end")
             self._end_ns = int(slots["invoked_ns"][ends[0]])
 
@@ -337,7 +361,6 @@ class _Reader:
         closed, runs = slots[closing], slots[~closing]
         unfinished = np.setdiff1d(runs["stream"], closed["stream"])
         runs = runs[~np.isin(runs["stream"], unfinished)]
-        seqs = _expanded(runs["seq"], runs["completed_ns"])
         ends = np.concatenate(([0], np.cumsum(runs["completed_ns"])))
         first = ends[np.searchsorted(runs["stream"], closed["stream"], "left")]
         last = ends[np.searchsorted(runs["stream"], closed["stream"], "right")]
@@ -349,6 +372,13 @@ class _Reader:
                 f"{self._name} holds a read-back of stream {name!r} that is its second, or does not add up.",
                 "run the drill again.",
             )
+        written = len(self._columns[Kind.WRITE][0])
+        if ends[-1] > max(_MOST_FOUND, _MOST_TIMES * written):
+            raise UsageError(
+                f"{self._name} holds read-backs of {ends[-1]} records, and {written} were written.",
+                "run the drill again.",
+            )
+        seqs = _expanded(runs["seq"], runs["completed_ns"])
         rows = zip(closed["stream"].tolist(), closed["invoked_ns"].tolist(), first.tolist(), last.tolist(), strict=True)
         return {stream: Final(at_ns, seqs[low:high]) for stream, at_ns, low, high in rows}, unfinished.tolist()
 

@@ -167,6 +167,15 @@ class RecordWriter:
             self._buffer += text
         self.flush(sync=True)
 
+    def note(self, text: str, at_ns: int) -> None:
+        """Record a remark, on disk before this returns. Raises `UsageError` if it is empty or no text."""
+        if not text:
+            raise UsageError("a note cannot be empty.", "say something.")
+        slots = text_slots(Kind.NOTE, {"text": text}, at_ns=at_ns - self._origin_ns)
+        with self._append_lock:
+            self._buffer += slots
+        self.flush(sync=True)
+
     def final(self, stream: int, at_ns: int, seqs: Ints) -> None:
         """Record the whole read-back of `stream`: int64 `seqs` in the order found, `NO_SEQ` where damaged.
 

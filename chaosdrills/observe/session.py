@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chaosdrills.errors import DrillError, InternalError, UnavailableError, UsageError
+from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.host.processes import Identity, is_alive, reap, spawn, stop, wait_gone
-from chaosdrills.observe.channel import Channel, ChannelClosed
+from chaosdrills.observe.channel import Channel, ChannelClosed, error_of
 from chaosdrills.observe.spec import ObserverSpec
 from chaosdrills.observe.workload import Progress
 
@@ -27,7 +27,6 @@ ANSWER_TIMEOUT_S = 30.0  # a mark is answered once it is on the device; a snapsh
 START_MARGIN_S = 5.0  # so that the observer itself can say why it did not get ready in time
 END_MARGIN_S = 30.0
 CLOSE_S = 20.0
-_ERRORS = {kind.__name__: kind for kind in (UsageError, UnavailableError, InternalError)}
 
 
 class ObserverSession:
@@ -97,6 +96,10 @@ class ObserverSession:
         at_ns = boottime_ns() if at_ns is None else at_ns
         self._ask(ANSWER_TIMEOUT_S, "to put a mark on disk", do="mark", name=name, at_ns=at_ns, label=label)
 
+    def note(self, text: str, at_ns: int) -> None:
+        """Put a remark on disk, as `mark`."""
+        self._ask(ANSWER_TIMEOUT_S, "to put a note on disk", do="note", text=text, at_ns=at_ns)
+
     def snapshot(self, window_s: float = 2.0) -> dict[str, Any]:
         """What the client sees now: see `chaosdrills.observe.figures.Figures.at`, rates over `window_s`; and `phase`,
         `elapsed_s`, `sent`, `in_flight`, `lateness` (`p50_ms`, `p99_ms`, `max_ms` of its own sending).
@@ -160,7 +163,7 @@ class ObserverSession:
                 if progress is not None:
                     progress(message["say"])
             elif "error" in message:
-                raise _error_of(message["error"])
+                raise error_of(message["error"])
             else:
                 answer: dict[str, Any] = message["ok"]
                 return answer
@@ -171,7 +174,7 @@ class ObserverSession:
         except queue.Empty:
             raise self._late(timeout_s, "to get ready") from None
         if "error" in event:
-            raise _error_of(event["error"])
+            raise error_of(event["error"])
         self.ready, self.origin_ns = event["facts"], event["origin_ns"]
 
     def _receive(self) -> None:
@@ -186,7 +189,7 @@ class ObserverSession:
 
     def _deliver(self, message: dict[str, Any]) -> None:
         if message.get("event") == "failed":
-            self._fail(_error_of(message["error"]))
+            self._fail(error_of(message["error"]))
         elif "event" in message:
             self._events.put(message)
         else:
@@ -226,7 +229,3 @@ def _environment() -> dict[str, str]:
     """The drill's own environment, with its import path: a workload may lie in a folder that only the drill knows."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return {**os.environ, "PYTHONPATH": path}
-
-
-def _error_of(data: dict[str, str]) -> DrillError:
-    return _ERRORS.get(data["kind"], InternalError)(data["message"], data["hint"])

@@ -1,6 +1,6 @@
 r"""The form of a record: the observer's append-only file of operations and marks.
 
-The file, version 1
+The file, version 2
 -------------------
 A record is an array of 32-byte *slots*. All numbers are little-endian; signed ones are two's complement. Every slot
 begins with its kind, so that a plain filter by kind over `numpy.memmap(path, SLOT)` is right::
@@ -17,9 +17,9 @@ What each kind puts there (fields not named are 0):
 
 - 1 WRITE, 2 READ: one operation. A write has a seq from 0 up. A READ of a register carries the newest seq seen, of a
   log the one read, which may stand for older ones read in the same instant, or null.
-- 3 HEADER, 4 STREAM, 5 MARK: the head of a text of `seq` bytes of UTF-8 JSON, which follow in CONT slots. HEADER: an
-  object with `service`, `stream_kind`, `started_at` and `extra`. STREAM: the name, a string; `stream` is its index.
-  MARK: an object with `name` and `label`; `invoked_ns` is its instant.
+- 3 HEADER, 4 STREAM, 5 MARK, 11 NOTE: the head of a text of `seq` bytes of UTF-8 JSON, which follow in CONT slots.
+  HEADER: an object with `service`, `stream_kind`, `started_at` and `extra`. STREAM: the name, a string; `stream` is its
+  index. MARK: an object with `name` and `label`; NOTE: an object with `text`; `invoked_ns` is their instant.
 - 6 CONT: 31 bytes of text in bytes 1 to 31, the last one of a text padded with zeros. A text lies in one block.
 - 7 FINAL_RUN: a piece of the read-back of `stream`, begun at `invoked_ns`: the `completed_ns` seqs from `seq` on, each
   one more than the one before; where `seq` is -1, as many damaged ones.
@@ -33,8 +33,11 @@ What each kind puts there (fields not named are 0):
 
 Block 0 holds FILE, the HEADER and its text, and nothing else. A block is written with one `write`, so a process killed
 at any byte leaves whole blocks and at most one *torn tail*: bytes after the last seal, which a reader drops and
-reports. Anything else that does not fit is damage, and an error that names the offset. Marks, read-backs and the end
-are synced to the device before the call that writes them returns.
+reports. Anything else that does not fit is damage, and an error that names the offset. Marks, notes, read-backs
+and the end are synced to the device before the call that writes them returns.
+
+Version 1 is the same without the kind NOTE; it is still read. A note is a remark of somebody who watched: it counts for
+no figure and no verdict, and is not exported.
 
 24 h at 1,000 writes/s, 200 reads/s (a reader's polls, coalesced) and 10 blocks/s: 105 million slots, 3.1 GiB.
 """
@@ -47,10 +50,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from chaosdrills.core.history import NO_SEQ, NO_TIME, Bools, Ints, Outcome
+from chaosdrills.core.history import FURTHEST_NS, NO_SEQ, NO_TIME, Bools, Ints, Outcome
 from chaosdrills.errors import UsageError
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
 MAGIC = b"\x89chaosdrills\r\n\x1a\n"
 SLOT_BYTES = 32
 CONT_BYTES = SLOT_BYTES - 1
@@ -85,6 +89,7 @@ class Kind(IntEnum):
     FINAL = 8
     END = 9
     SEAL = 10
+    NOTE = 11
     FILE = 0x89
 
 
@@ -116,6 +121,11 @@ def operation_slots(kind: Kind, rows: Ints) -> Slots:
     return slots
 
 
+def far(instants_ns: _Column) -> Bools:
+    """Which instants are further off than any that can be reckoned with."""
+    return np.asarray((instants_ns <= -FURTHEST_NS) | (instants_ns >= FURTHEST_NS))
+
+
 def unsound(
     kind: Kind,
     streams: int,
@@ -127,7 +137,8 @@ def unsound(
 ) -> Bools:
     """Which of n operations of one kind no history with that many `streams` can hold, bool[n]."""
     known = (outcome >= Outcome.OK) & (outcome <= Outcome.UNKNOWN)
-    timely = np.where(completed_ns == NO_TIME, outcome == Outcome.UNKNOWN, completed_ns >= invoked_ns)
+    possible = (completed_ns >= invoked_ns) & ~far(completed_ns)
+    timely = ~far(invoked_ns) & np.where(completed_ns == NO_TIME, outcome == Outcome.UNKNOWN, possible)
     least = 0 if kind == Kind.WRITE else NO_SEQ
     return ~((stream >= 0) & (stream < streams) & (seq >= least) & known & timely)
 

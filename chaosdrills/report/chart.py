@@ -165,8 +165,8 @@ def _name(event: Event) -> str:
 
 
 def _badge(event: Event, place: float, middle: float) -> list[Shape]:
-    """A number in a shape that tells fault (square), heal (round) and the rest (round, hollow) apart."""
-    radius = 2 if event.sort == "fault" else BADGE
+    """A number in a shape that tells fault (square), heal (round), a remark (square, hollow) and the rest apart."""
+    radius = 2 if event.sort in ("fault", "note") else BADGE
     box = rect(place - BADGE, middle - BADGE, 2 * BADGE, 2 * BADGE, f"badge {event.sort}", radius)
     return [box, text(place, middle + 4, str(event.number), f"number {event.sort}", "middle")]
 

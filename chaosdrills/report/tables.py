@@ -134,22 +134,35 @@ def sentence(value: Any) -> str:
     return text and text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
 
 
-def ordered_marks(history: History) -> list[Mark]:
-    """Marks as they came."""
-    return sorted(history.marks, key=lambda mark: mark.at_ns)
+@dataclass(frozen=True)
+class Moment:
+    """A mark or a remark: its instant (ns), what it is in words, its text, and whose doing it is."""
+
+    at_ns: int
+    name: str
+    text: str
+    sort: Literal["fault", "heal", "load", "note"]
+
+
+def moments(history: History) -> list[Moment]:
+    """Marks and remarks as they came."""
+    remarks = [Moment(note.at_ns, "remark", wording.public(note.text), "note") for note in history.notes]
+    return sorted([*map(_moment, history.marks), *remarks], key=lambda moment: moment.at_ns)
+
+
+def _moment(mark: Mark) -> Moment:
+    sort: Literal["fault", "heal", "load"] = "load"
+    if mark.name.startswith(("fault", "heal")):
+        sort = "fault" if mark.name.startswith("fault") else "heal"
+    return Moment(mark.at_ns, MARK_WORDS.get(mark.name, wording.words(mark.name)), wording.public(mark.label), sort)
 
 
 def marks(history: History) -> Table:
-    """Every mark, numbered as in the chart."""
+    """Every mark and remark, numbered as in the chart."""
     origin = first_fault_ns(history)
     rows = tuple(
-        (
-            Cell(str(number), "number"),
-            Cell(MARK_WORDS.get(mark.name, wording.words(mark.name))),
-            Cell(wording.public(mark.label)),
-            *_instants(mark.at_ns, origin),
-        )
-        for number, mark in enumerate(ordered_marks(history), 1)
+        (Cell(str(number), "number"), Cell(one.name), Cell(one.text), *_instants(one.at_ns, origin))
+        for number, one in enumerate(moments(history), 1)
     )
     return Table(("No.", "Mark", "What", *_instant_columns(origin)), rows)
 

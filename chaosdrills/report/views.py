@@ -209,14 +209,8 @@ def _reference(summary: Mapping[str, Any], recovery: Mapping[str, Any]) -> Refer
 
 def _events(history: History) -> tuple[Event, ...]:
     return tuple(
-        Event(
-            number,
-            tables.MARK_WORDS.get(mark.name, wording.words(mark.name)),
-            wording.public(mark.label),
-            mark.name.split("_")[0] if mark.name.startswith(("fault", "heal")) else "load",
-            mark.at_ns,
-        )
-        for number, mark in enumerate(tables.ordered_marks(history), 1)
+        Event(number, moment.name, moment.text, moment.sort, moment.at_ns)
+        for number, moment in enumerate(tables.moments(history), 1)
     )
 
 

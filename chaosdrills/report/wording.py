@@ -24,9 +24,14 @@ def public(value: Any) -> str:
     Control and bidirectional characters become spaces, an absolute path is cut to its last part, what is longer than
     `MAX_TEXT` is cut.
     """
-    text = _HIDDEN.sub(" ", str(value)).strip()
+    text = visible(str(value)).strip()
     text = _ABSOLUTE.sub(lambda found: f"…/{found[1]}", text)
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """`text` with spaces for control and bidirectional characters, line ends among them."""
+    return _HIDDEN.sub(" ", text)
 
 
 def shortened(text: str, length: int) -> str:

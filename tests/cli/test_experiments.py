@@ -15,8 +15,9 @@ def run(*arguments: str | Path) -> Result:
 
 def test_list_has_every_title() -> None:
     lines = run("list").stdout.splitlines()
-    assert lines == [f"{name}  {json.loads(content)['title']}" for name, content in sorted(shipped().items())]
-    assert len(lines) >= 2
+    for name, content in shipped().items():
+        assert f"{name.removesuffix('.json')}: {json.loads(content)['title']}" in lines
+    assert len(shipped()) >= 2
 
 
 def test_copy_again_and_over_changes(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from chaosdrills.cli.heal import heal
 from chaosdrills.errors import UnavailableError
-from chaosdrills.faults.kill import kill_target
+from chaosdrills.faults.node import node_target
 from tests.faults import toy
 from tests.faults.injector import die_in_mid_fault, injecting_process
 
@@ -31,7 +31,7 @@ def run(*arguments):
 
 
 def target(cluster, node_id):
-    return kill_target(cluster, node_id, f"server {node_id}", "id")
+    return node_target(cluster, node_id, f"server {node_id}", "id")
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -17,6 +17,7 @@ from chaosdrills.observe.reading import read_record
 RECORD = Path(__file__).parents[1] / "data" / "healthy-kafka.record.xz"
 EVERY_S = 5
 
+
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> History:
     path = tmp_path_factory.mktemp("healthy") / "record"

@@ -12,16 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chaosdrills.cli.experiments import shipped
 from chaosdrills.core.history import History
+from chaosdrills.errors import UnavailableError
 from chaosdrills.host.processes import identify, wait_until
 from chaosdrills.observe.reading import read_record
+from chaosdrills.observe.running import running
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 USER = "somebody-real"
 MARKER = "CHAOSDRILLS_TEST_RUN"
+CHAOS = ("chaos", "--no-version-check", "--no-log-file", "run")
 
 SHORT = {"stable_s": 1.5, "baseline_s": 2, "watch_s": 2}
 WAIT = "wait until the service has recovered by itself"
@@ -100,16 +105,19 @@ class Place:
         settings["env"] = {"XDG_STATE_HOME": str(self.folder / f"state of {name}"), **settings.get("env", {})}
         return self.start(described, name, *options, **settings)
 
-    def drills(self, *arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        """Run `chaosdrills` with this place's state."""
+    def drills(
+        self, *arguments: str, folder: Path | None = None, env: dict[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run `chaosdrills` with this place's state; `env` goes over its environment."""
         return subprocess.run(
-            [PROGRAMS / "chaosdrills", *arguments], cwd=folder or self.folder, env=environment(self, self.folder, {}),
+            [PROGRAMS / "chaosdrills", *arguments],
+            cwd=folder or self.folder, env=environment(self, self.folder, env or {}),
             capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
 
 class Run:
-    """One `chaos run`. `status` is its exit status once it has ended."""
+    """One `chaos run`, or what else `program` is. `status` is its exit status once it has ended."""
 
     def __init__(
         self,
@@ -119,15 +127,18 @@ class Run:
         options: Iterable[str] = (),
         env: dict[str, str] | None = None,
         file_bytes: int | None = None,
+        program: Iterable[str] = CHAOS,
     ) -> None:
         self.place = place
         self.folder = folder
         folder.mkdir(parents=True)
+        self.env = environment(place, folder, env or {})
         (folder / "experiment.json").write_text(json.dumps(described))
-        argv = [PROGRAMS / "chaos", "--no-version-check", "--no-log-file", "run", *options, "experiment.json"]
+        name, *rest = program
+        argv = [PROGRAMS / name, *rest, *options, "experiment.json"]
         with open(folder / "output", "w") as output, open(folder / "log", "w") as log:
             self.process = subprocess.Popen(
-                argv, cwd=folder, env=environment(place, folder, env or {}), stdin=subprocess.DEVNULL,
+                argv, cwd=folder, env=self.env, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=log, start_new_session=True, preexec_fn=_limiter(file_bytes),
             )  # fmt: skip
 
@@ -173,6 +184,29 @@ class Run:
     def marks(self) -> list[str]:
         """The names of the marks in the record."""
         return [mark.name for mark in self.history.marks]
+
+    def drills(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run `chaosdrills` beside it, with its state, as from another terminal."""
+        env = {**self.env, MARKER: "another terminal"}
+        return subprocess.run(
+            [PROGRAMS / "chaosdrills", *arguments], cwd=self.folder, env=env, capture_output=True, text=True,
+            timeout=120, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def told(self) -> dict[str, Any]:
+        """What it tells at its desk; empty while there is none."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_STATE_HOME", self.env["XDG_STATE_HOME"])
+            found = [one for one in running()[0] if one.identity.pid == self.process.pid]
+            with contextlib.suppress(UnavailableError):
+                return found[0].ask(do="status") if found else {}
+        return {}
+
+    def wait_phase(self, phase: str, timeout_s: float = 120) -> None:
+        """Wait until it is in this phase."""
+        there = wait_until(lambda: self.told().get("phase") == phase or self.status is not None, timeout_s, 0.05)
+        assert there, f"not in {phase!r} within {timeout_s:g} s, but {self.told()}:\n{self.log}"
+        assert self.status is None, f"ended without {phase!r}:\n{self.log}"
 
     def wait_for(self, text: str, timeout_s: float = 90) -> None:
         """Wait until the log says `text`."""

@@ -12,6 +12,11 @@ def nothing() -> str:
     return "done"
 
 
+def log_in(password: str, where: str) -> str:
+    """Need a secret."""
+    return f"logged in at {where} with {len(password)} characters"
+
+
 def find_nothing() -> list[str]:
     """Hit what a selector matches, which is nothing."""
     return []
@@ -36,3 +41,29 @@ def wait_for_file(path: str) -> None:
     deadline = time.monotonic() + 60
     while not Path(path).exists() and time.monotonic() < deadline:
         threading.Event().wait(0.05)
+
+
+def sleep(seconds: float) -> None:
+    """Block, as an action does that waits for its cloud."""
+    time.sleep(float(seconds))
+
+
+def hurt_and_wait(path: str) -> None:
+    """Make a file, which is what hurts, and block as if its author had meant to watch."""
+    Path(path).touch()
+    time.sleep(3000)
+
+
+def remove(path: str) -> str:
+    """Take a file away, if it is there."""
+    Path(path).unlink(missing_ok=True)
+    return "removed"
+
+
+def swallow() -> str:
+    """Block, and go on whatever interrupts that."""
+    try:
+        time.sleep(3000)
+    except BaseException:
+        return "swallowed"
+    return "waited"

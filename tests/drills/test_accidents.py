@@ -192,7 +192,7 @@ def test_a_fault_on_a_cluster_that_is_not_the_lab_is_refused(started: dict[str, 
     never_met(
         run, f"activities: failed: 'kill the leader' (the experiment talks to {endpoint}, which is not the kafka lab"
     )
-    assert "a 'process' action" in run.log
+    assert "give the target 'command'" in run.log
     assert "chaosk8s" in run.log
     assert "fault_begin" not in run.marks()
 

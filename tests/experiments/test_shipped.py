@@ -1,6 +1,7 @@
 """The shipped experiments: held to the objectives, valid, and of the house's shape."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ def arguments(experiment: dict[str, Any], control: str) -> dict[str, Any]:
 
 
 def test_there_are_the_experiments_of_the_readme() -> None:
-    assert set(EXPERIMENTS) == {"kafka-broker-loss.json", "kafka-consumer-loss.json", "kafka-unsafe-acks.json"}
+    readme = (ROOT / "README.md").read_text()
+    assert {f"{name}.json" for name in re.findall(r"^\| `(kafka-[a-z-]+)` \|", readme, re.MULTILINE)} == set(
+        EXPERIMENTS
+    )
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -28,6 +32,18 @@ def test_tolerances_are_the_objectives(name: str) -> None:
     objective = load_objectives()[arguments(experiment, "observe")["service"]]
     limits = limits_of(experiment)
     assert (limits.rto_s, limits.rpo_s, limits.most_lost) == (objective.rto_s, objective.rpo_s, objective.max_lost)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_it_says_what_it_hits_how_long_it_takes_and_what_it_needs(name: str) -> None:
+    (said,) = [block for block in EXPERIMENTS[name]["extensions"] if block["name"] == "chaosdrills"]
+    assert set(said) == {"name", "hits", "minutes", "needs", "expected"}
+    assert said["expected"] in ("met", "missed")
+    assert isinstance(said["hits"], str)
+    assert said["hits"]
+    assert 0 < said["minutes"] <= 60
+    assert said["needs"]
+    assert all(isinstance(need, str) and need for need in said["needs"])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -83,6 +83,8 @@ def test_an_entry_of_before_a_restart_of_the_machine_is_held_by_nobody(state):
         ('{"version": 1, "id": "x"}', "it has no 'target'"),
         ('{"version": 2}', "its version is 2, this program knows 1"),
         ("[]", "list indices must be integers or slices, not str"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"version": 1, "version": 1}', 'the key "version" is there twice'),
     ],
 )
 def test_a_damaged_file_is_told_and_hides_no_other(state, content, why):
@@ -90,6 +92,32 @@ def test_a_damaged_file_is_told_and_hides_no_other(state, content, why):
     path = state / "heal" / "20200101-damaged.json"
     path.write_text(content)
     assert outstanding() == ([entry], [heal_log.Damaged(path, why)])
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ('"pid": 3, "start_ticks": 4', ""),
+        ('"pid": 1e999, "start_ticks": 4', "it holds a number that is not finite"),
+        ('"pid": "3", "start_ticks": 4', "its owner is no process"),
+        ('"pid": true, "start_ticks": 4', "its owner is no process"),
+    ],
+)
+def test_an_owner_that_is_no_process_is_damage(state, change, why):
+    entry = plan("kill", TARGET)
+    path = state / "heal" / f"{entry.id}.json"
+    content = json.loads(path.read_text()) | {"owner": "here"}
+    path.write_text(json.dumps(content).replace('"here"', f"{{{change}}}"))
+    entries, damaged = outstanding()
+    assert [each.why for each in damaged] == ([why] if why else [])
+    assert len(entries) == (not why)
+
+
+def test_a_label_that_no_terminal_can_show_is_damage(state):
+    entry = plan("kill", TARGET)
+    path = state / "heal" / f"{entry.id}.json"
+    path.write_text(path.read_text().replace("broker 2", "\\ud800"))
+    assert outstanding() == ([], [heal_log.Damaged(path, "it holds text that is not valid (a lone surrogate)")])
 
 
 def test_an_entry_under_another_name_is_damaged(state):

@@ -5,18 +5,19 @@ import json
 import pytest
 
 from chaosdrills.errors import UnavailableError
-from chaosdrills.faults import marking
+from chaosdrills.faults import lock, marking
 from chaosdrills.faults.heal_log import outstanding
-from chaosdrills.faults.healing import Outcome, heal_outstanding
+from chaosdrills.faults.healing import Outcome, alone, heal_outstanding
 from chaosdrills.faults.injection import inject
-from chaosdrills.faults.kill import Kill, kill_target
+from chaosdrills.faults.kill import Kill
+from chaosdrills.faults.node import node_target
 from chaosdrills.host import nodes
 from tests.faults import toy
 from tests.faults.injector import die_in_mid_fault, injecting_process
 
 
 def kill(cluster, *ids, role="id"):
-    targets = [kill_target(cluster, node_id, f"server {node_id}", role) for node_id in ids]
+    targets = [node_target(cluster, node_id, f"server {node_id}", role) for node_id in ids]
     inject(Kill(), targets)
     return [entry.id for entry in outstanding()[0]]
 
@@ -174,7 +175,7 @@ def test_a_fault_of_a_newer_version_is_left_to_it(cluster, state):
 
 
 def test_the_fault_of_a_living_process_is_refused_unless_forced(cluster):
-    target = kill_target(cluster, 2, "server 2", "id")
+    target = node_target(cluster, 2, "server 2", "id")
     with injecting_process("kill", target) as other:
         [outcome] = heal_outstanding().outcomes
         assert (outcome.result, outcome.why) == ("refused", f"process {other.pid}, which injected it, still runs")
@@ -184,7 +185,7 @@ def test_the_fault_of_a_living_process_is_refused_unless_forced(cluster):
 
 
 def test_a_process_heals_what_an_earlier_one_left(cluster, marks):
-    die_in_mid_fault("kill", kill_target(cluster, 2, "server 2", "id"))
+    die_in_mid_fault("kill", node_target(cluster, 2, "server 2", "id"))
     assert [outcome.result for outcome in heal_outstanding().outcomes] == ["healed"]
     assert [name for name, _ in marks] == ["heal_begin", "heal_end"]
 
@@ -206,3 +207,19 @@ def test_a_service_is_healed_even_where_its_marks_fail_and_that_is_told(cluster,
     assert kept == ([] if broken == "heal_begin" else ["heal_begin"])
     with pytest.raises(UnavailableError, match=f"no evidence of it: the observer did not record the mark {broken}"):
         healing.demand()
+
+
+def test_alone_the_lock_is_held_until_all_is_healed(cluster):
+    with alone():
+        kill(cluster, 1)
+    assert lock.held_by(), "a fault of this process is outstanding"
+    with alone():
+        heal_outstanding()
+        assert lock.held_by(), "what is healed in it does not end it"
+    assert not lock.held_by()
+
+
+def test_alone_gives_the_lock_back_where_nothing_was_injected():
+    with pytest.raises(UnavailableError), alone():
+        raise UnavailableError("no such broker")
+    assert not lock.held_by()

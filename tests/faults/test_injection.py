@@ -9,13 +9,14 @@ from chaosdrills.faults import lock, marking
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.faults.healing import heal_outstanding
 from chaosdrills.faults.injection import inject
-from chaosdrills.faults.kill import Kill, kill_target
+from chaosdrills.faults.kill import Kill
+from chaosdrills.faults.node import node_target
 from tests.faults import toy
 from tests.faults.injector import die_in_mid_fault, injecting_process
 
 
 def targets(cluster, *ids, role="id"):
-    return [kill_target(cluster, node_id, f"server {node_id}", role) for node_id in ids]
+    return [node_target(cluster, node_id, f"server {node_id}", role) for node_id in ids]
 
 
 def alive():

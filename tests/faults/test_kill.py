@@ -7,7 +7,8 @@ import pytest
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
-from chaosdrills.faults.kill import Kill, kill_target
+from chaosdrills.faults.kill import Kill
+from chaosdrills.faults.node import node_target
 from chaosdrills.host import nodes
 from chaosdrills.host.processes import Identity, identify, is_alive, send_signal
 from tests.faults import toy
@@ -21,7 +22,7 @@ def fault():
 
 @pytest.fixture
 def target(cluster):
-    return kill_target(cluster, 2, "server 2", "id")
+    return node_target(cluster, 2, "server 2", "id")
 
 
 class TestKill(FaultConformance):
@@ -53,12 +54,12 @@ def test_a_process_that_took_over_the_pid_is_left_alone(fault, cluster):
 def test_a_node_that_does_not_run_is_no_target(fault, target, cluster):
     fault.inject(target)
     with pytest.raises(UnavailableError, match="server 2 of the toy lab does not run"):
-        kill_target(toy.now(), 2, "server 2", "id")
+        node_target(toy.now(), 2, "server 2", "id")
 
 
 def test_an_unknown_node_is_no_target(cluster):
     with pytest.raises(UnavailableError, match="the toy lab has no node 9") as raised:
-        kill_target(cluster, 9, "server 9", "id")
+        node_target(cluster, 9, "server 9", "id")
     assert raised.value.hint == "choose one of 1, 2, 3."
 
 

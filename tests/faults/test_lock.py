@@ -1,5 +1,6 @@
 """One drill at a time."""
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -71,3 +72,33 @@ def test_a_lock_that_cannot_be_made_says_so(state):
     (state / "faults.lock").mkdir(parents=True)
     with pytest.raises(UnavailableError, match=r"cannot take the lock .*Is a directory; nothing was injected"):
         lock.hold("mine")
+
+
+def test_who_holds_it_is_told_without_taking_it():
+    assert lock.held_by() == ""
+    with other_process("kafka-broker-loss") as process:
+        assert lock.held_by() == f"process {process.pid} (kafka-broker-loss)"
+    assert lock.held_by() == "", "its holder was killed, and what it wrote is still in the file"
+    lock.hold("mine")
+    assert lock.held_by() == f"process {os.getpid()} (mine)"
+    lock.release()
+    assert lock.held_by() == ""
+
+
+def test_in_a_block_that_keeps_it_nothing_releases_it():
+    with lock.kept("mine"):
+        lock.release()
+        assert lock.held_by()
+    assert lock.held_by()
+    lock.release()
+    assert lock.held_by() == ""
+
+
+def test_a_block_does_not_end_what_was_kept_before():
+    lock.hold("drill", keep=True)
+    with lock.kept("mine"):
+        pass
+    lock.release()
+    assert lock.held_by() == f"process {os.getpid()} (drill)"
+    lock.release(kept=True)
+    assert lock.held_by() == ""

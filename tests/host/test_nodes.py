@@ -108,7 +108,26 @@ def test_a_change_waits_for_another_but_not_for_ever(folder: Path) -> None:
 def test_the_file_is_what_its_documentation_says(folder: Path) -> None:
     nodes.save(toy(folder))
     data = json.loads((folder / "lab.json").read_text())
-    assert sorted(data) == ["endpoint", "guard", "nodes", "options", "owner", "service", "version"]
+    assert sorted(data) == ["endpoint", "guard", "network", "nodes", "options", "owner", "proxy", "service", "version"]
     assert data["version"] == 1
     assert data["owner"] == {"pid": this_process().pid, "start_ticks": this_process().start_ticks}
     assert data["nodes"][0]["process"] is None
+
+
+def test_that_a_node_was_told_to_end_is_written_down_until_it_is_started(stopped: Cluster) -> None:
+    nodes.start_node("toy", 1)
+    running = nodes.load("toy")
+    assert running is not None
+    assert running.nodes[0].process is not None
+    assert not running.nodes[0].stopping
+    nodes.note_stopping("toy", NOBODY)
+    assert nodes.load("toy") == running
+    nodes.note_stopping("toy", running.nodes[0].process)
+    told = nodes.load("toy")
+    assert told is not None
+    assert told.nodes[0].stopping
+    stop([running.nodes[0].process], 0)
+    nodes.start_node("toy", 1)
+    again = nodes.load("toy")
+    assert again is not None
+    assert not again.nodes[0].stopping

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from chaosdrills.host.processes import (
     Identity,
     identify,
     is_alive,
+    is_paused,
     send_signal,
     spawn,
     stop,
     this_process,
+    thread_states,
     wait_gone,
     wait_until,
 )
@@ -127,3 +130,23 @@ def test_a_wait_is_bounded_and_says_whether_the_condition_held() -> None:
 def test_this_process_is_alive() -> None:
     assert this_process().pid == os.getpid()
     assert is_alive(this_process())
+
+
+def test_a_process_is_paused_when_all_its_threads_stand_still() -> None:
+    code = "import threading, time; threading.Thread(target=time.sleep, args=(300,)).start(); print(flush=True)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            identity = identify(process.pid)
+            assert identity is not None
+            assert not is_paused(identity)
+            send_signal(identity, signal.SIGSTOP)
+            assert wait_until(lambda: is_paused(identity), 10)
+            assert thread_states(identity) == {"T"}
+            send_signal(identity, signal.SIGCONT)
+            assert wait_until(lambda: "T" not in thread_states(identity), 10)
+            assert not is_paused(Identity(process.pid, identity.start_ticks + 1))
+        finally:
+            process.kill()
+    assert thread_states(identity) == set()

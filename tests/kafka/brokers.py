@@ -2,14 +2,17 @@
 
 import re
 import signal
+import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chaosdrills.faults import lock, marking
 from chaosdrills.faults.healing import heal_outstanding
-from chaosdrills.host.nodes import Cluster, Node
+from chaosdrills.host.nodes import Cluster, Node, load
 from chaosdrills.host.processes import send_signal, wait_until
 from chaosdrills.kafka.actions import wait_whole
 from chaosdrills.kafka.client import Admin, Connection
@@ -66,3 +69,37 @@ def last_controller(lab: Cluster) -> int:
             found.append((int(epoch), node.id))
     assert found, "no broker's log says that it became the active controller"
     return max(found)[1]
+
+
+def elsewhere(lab: Cluster, topic: str = "") -> dict[str, str]:
+    """The configuration of an experiment on the same brokers under another name: a cluster that is not the lab."""
+    return {"kafka_bootstrap_servers": lab.endpoint.replace("127.0.0.1", "localhost"), "kafka_topic": topic}
+
+
+def leader_of(lab: Cluster, topic: str, partition: int = 0) -> int | None:
+    """Which broker leads it now, by metadata."""
+    return Admin(Connection(lab.endpoint)).view(5).topics[topic][partition].leader
+
+
+def listening(lab: Cluster) -> set[int]:
+    """Which brokers accept a connection, as a client sees it."""
+    found = set()
+    for node in lab.nodes:
+        host, port = node.endpoint.split(":")
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=2):
+            found.add(node.id)
+    return found
+
+
+def running(lab: Cluster) -> set[int]:
+    """Which brokers have a living process, as is written down now."""
+    cluster = load(lab.service)
+    assert cluster is not None
+    return {node.id for node in cluster.nodes if node.alive}
+
+
+def run_heal(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`chaosdrills heal`, run in `folder`."""
+    code = "from chaosdrills.cli.main import main; main()"
+    argv = [sys.executable, "-c", code, "heal", *arguments]
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120, check=False)

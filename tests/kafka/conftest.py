@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chaosdrills.core.history import History
+from chaosdrills.faults import marking
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import wait_until
@@ -64,3 +65,11 @@ def start_drill(kafka_lab: Cluster, tmp_path: Path) -> Iterator[StartDrill]:
     for drill in drills:
         drill.session.close()
         assert not drill.session.alive
+
+
+@pytest.fixture
+def marks() -> list[tuple[str, str]]:
+    """The marks that faults and heals of the test make: name and label."""
+    kept: list[tuple[str, str]] = []
+    marking.set_marker(lambda name, label, at_ns: kept.append((name, label)), "test drill")
+    return kept

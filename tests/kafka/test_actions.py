@@ -1,9 +1,7 @@
 """Faults on real brokers: killed by role, seen by clients, marked, healed, and refused where they must be."""
 
-import socket
 import subprocess
 import sys
-from contextlib import suppress
 
 import pytest
 from chaoslib.exceptions import ActivityFailed
@@ -17,7 +15,16 @@ from chaosdrills.kafka.actions import heal_brokers, kill_broker, start_broker, w
 from chaosdrills.kafka.client import Admin, Connection
 from chaosdrills.kafka.probes import cluster_whole
 from chaosdrills.kafka.roles import active_controller
-from tests.kafka.brokers import last_controller, make_whole, new_topic, settings
+from tests.kafka.brokers import (
+    last_controller,
+    leader_of,
+    listening,
+    make_whole,
+    new_topic,
+    run_heal,
+    running,
+    settings,
+)
 
 pytestmark = pytest.mark.lab
 
@@ -28,31 +35,6 @@ NOTHING = {"healed": 0, "nothing_to_do": 0}
 def lab(kafka_lab):
     yield kafka_lab
     make_whole(kafka_lab)
-
-
-@pytest.fixture
-def marks():
-    kept = []
-    marking.set_marker(lambda name, label, at_ns: kept.append((name, label)), "test drill")
-    return kept
-
-
-def leader_of(lab, topic, partition=0):
-    return Admin(Connection(lab.endpoint)).view(5).topics[topic][partition].leader
-
-
-def listening(lab):
-    """Which brokers accept a connection, as a client sees it."""
-    found = set()
-    for node in lab.nodes:
-        host, port = node.endpoint.split(":")
-        with suppress(OSError), socket.create_connection((host, int(port)), timeout=2):
-            found.add(node.id)
-    return found
-
-
-def running(lab):
-    return {node.id for node in nodes.load("kafka").nodes if node.alive}
 
 
 def test_the_toolkit_kills_the_leader_and_heals_it_and_both_are_marked(lab, marks):
@@ -197,12 +179,6 @@ def in_sync(lab, *topics):
     return all(len(partition.in_sync) == 3 for topic in topics for partition in seen[topic])
 
 
-def run_heal(folder, *arguments):
-    code = "from chaosdrills.cli.main import main; main()"
-    argv = [sys.executable, "-c", code, "heal", *arguments]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-
-
 @pytest.mark.parametrize("servers", ["kafka.example:9092", "127.0.0.1:9"])
 def test_a_cluster_that_is_not_the_lab_is_refused_with_the_other_ways(lab, marks, servers):
     with pytest.raises(ActivityFailed) as raised:
@@ -237,7 +213,10 @@ def test_no_fault_where_the_observer_is_dead(lab):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"role": "boss"}, "there is no role 'boss'. Try: choose one of leader, followers, controller, random, id."),
+        (
+            {"role": "boss"},
+            "there is no role 'boss'. Try: choose one of leader, follower, followers, controller, random, id.",
+        ),
         ({"role": "id", "broker_id": 9}, "the kafka lab has no node 9. Try: choose one of 1, 2, 3."),
         ({"role": "leader"}, "the leader of no topic cannot be found. Try: give 'topic', or run with the observe"),
         ({"role": "leader", "topic": "missing"}, "no partition missing/0: there is no such topic."),

@@ -17,10 +17,10 @@ def test_an_unknown_role_is_refused_with_those_there_are():
     with pytest.raises(UsageError) as raised:
         Wish("boss")
     assert raised.value.message == "there is no role 'boss'."
-    assert raised.value.hint == "choose one of leader, followers, controller, random, id."
+    assert raised.value.hint == "choose one of leader, follower, followers, controller, random, id."
 
 
-@pytest.mark.parametrize("role", ["leader", "followers"])
+@pytest.mark.parametrize("role", ["leader", "follower", "followers"])
 def test_a_role_in_a_partition_needs_a_topic(role):
     with pytest.raises(UsageError, match=f"the {role} of no topic"):
         Wish(role)
@@ -91,9 +91,14 @@ def test_leader_and_followers_of_a_partition(kafka_lab):
     assert choose(Wish("leader", topic, 1), kafka_lab, connection) == [
         Chosen(leader, f"broker {leader} (leader of {topic}/1)")
     ]
-    assert choose(Wish("followers", topic, 1), kafka_lab, connection) == [
+    followers = [
         Chosen(broker, f"broker {broker} (follower of {topic}/1)") for broker in partition.replicas if broker != leader
     ]
+    assert choose(Wish("followers", topic, 1), kafka_lab, connection) == followers
+    assert choose(Wish("follower", topic, 1), kafka_lab, connection) == followers[:1]
+    for role in ("leader", "follower", "followers"):
+        wish = Wish(role, topic, 1)
+        assert choose(wish, None, connection) == choose(wish, kafka_lab, connection), "elsewhere it is the same"
 
 
 @pytest.mark.lab
@@ -112,7 +117,8 @@ def test_at_random_is_the_same_for_the_same_seed_and_any_broker_for_others(kafka
     connection = Connection(kafka_lab.endpoint)
     drawn = {seed: choose(Wish("random", seed=seed), kafka_lab, connection) for seed in range(1, 21)}
     again = {seed: choose(Wish("random", seed=seed), kafka_lab, connection) for seed in range(1, 21)}
-    assert drawn == again
+    elsewhere = {seed: choose(Wish("random", seed=seed), None, connection) for seed in range(1, 21)}
+    assert drawn == again == elsewhere
     assert {chosen.node_id for [chosen] in drawn.values()} == {1, 2, 3}
     [chosen] = drawn[7]
     assert chosen.label == f"broker {chosen.node_id} (at random, seed 7)"
@@ -121,5 +127,10 @@ def test_at_random_is_the_same_for_the_same_seed_and_any_broker_for_others(kafka
 
 @pytest.mark.lab
 def test_by_id(kafka_lab):
-    chosen = choose(Wish("id", broker_id=2), kafka_lab, Connection(kafka_lab.endpoint))
-    assert chosen == [Chosen(2, "broker 2")]
+    connection = Connection(kafka_lab.endpoint)
+    for cluster in (kafka_lab, None):
+        assert choose(Wish("id", broker_id=2), cluster, connection) == [Chosen(2, "broker 2")]
+    with pytest.raises(UnavailableError, match="the kafka lab has no node 9"):
+        choose(Wish("id", broker_id=9), kafka_lab, connection)
+    with pytest.raises(UnavailableError, match="the cluster has no broker 9"):
+        choose(Wish("id", broker_id=9), None, connection)

@@ -12,7 +12,7 @@ import pytest
 from chaosdrills.host import nodes
 from chaosdrills.host.processes import wait_until
 from chaosdrills.lab import supervision
-from tests.conftest import free_base_port
+from tests.conftest import OFFSETS, free_base_port
 
 pytestmark = pytest.mark.lab
 
@@ -78,4 +78,20 @@ def test_a_failed_start_says_why_and_ends_with_69(own_state: Path) -> None:
     said = run("up", "kafka", "--base-port", str(free_base_port()), "--set", "log.cleanup.policy=burn", status=69)
     assert "log.cleanup.policy" in said
     assert "\nTry: " in said
+    assert supervision.living("kafka") == []
+
+
+def test_the_network_of_a_lab_is_chosen_and_shown(own_state: Path) -> None:
+    assert "there is no network 'wireless'" in run("up", "kafka", "--network", "wireless", status=64)
+    base_port = free_base_port(OFFSETS)
+    run("up", "kafka", "--base-port", str(base_port), "--network", "proxied")
+    assert len(supervision.living("kafka")) == 4
+    (lab,) = json.loads(run("status", "--json"))["labs"]
+    assert (lab["state"], lab["network"], lab["in_force"]) == ("running", "proxied", [])
+    assert f"  network: proxied (pid {lab['proxy_pid']})\n" in run("status")
+    assert run("up", "kafka", "--network", "isolable").startswith("found the kafka lab that runs\n")
+    assert "another network: proxied, not plain" in run("up", "kafka", "--network", "plain", status=64)
+    os.kill(lab["proxy_pid"], signal.SIGKILL)
+    assert wait_until(lambda: "kafka: damaged" in run("status"), 10)
+    assert run("down") == "The kafka lab has ended.\n"
     assert supervision.living("kafka") == []

@@ -163,8 +163,12 @@ def test_ctrl_c_while_the_lab_starts_leaves_nothing(own_state: Path, tmp_path: P
     [
         ({}, "needs the argument 'service'"),
         ({"service": "redis"}, "no lab for 'redis'"),
-        ({"service": "kafka", "option": {}}, "no argument 'option'"),
+        ({"service": "kafka", "option": {}}, "no argument 'option'. Try: did you mean options\\?"),
         ({"service": "kafka", "options": {"port": 1}}, "no option 'port'"),
+        ({"service": ["kafka"]}, "service is no text"),
+        ({"service": "kafka", "options": 5}, "options are no object"),
+        ({"service": "kafka", "timeout_s": "soon"}, "timeout_s is 'soon'"),
+        ({"service": "kafka", "timeout_s": 10**400}, "timeout_s is 1000"),
     ],
 )
 def test_arguments_that_cannot_be_used_are_refused_by_validation_and_by_the_hook(
@@ -176,6 +180,7 @@ def test_arguments_that_cannot_be_used_are_refused_by_validation_and_by_the_hook
     with pytest.raises(InterruptExecution, match=why):
         control.before_experiment_control(described, {}, described, **arguments)
     control.validate_control(experiment({"service": "kafka", "timeout_s": 60})["controls"][0])
+    control.validate_control(experiment({"service": "kafka", "timeout_s": "${t}"})["controls"][0])
 
 
 def test_a_lab_that_this_process_did_not_start_is_not_cleaned_up(own_state: Path) -> None:

@@ -12,10 +12,11 @@ from tests.conftest import free_base_port
 
 
 def test_options_become_comparable() -> None:
-    assert normalise({}) == {"base_port": None, "settings": {}}
-    assert normalise({"base_port": "31092", "settings": {"b": True, "a": 500}}) == {
+    assert normalise({}) == {"base_port": None, "settings": {}, "network": None}
+    assert normalise({"base_port": "31092", "settings": {"b": True, "a": 500}, "network": "isolable"}) == {
         "base_port": 31092,
         "settings": {"a": "500", "b": "true"},
+        "network": "isolable",
     }
 
 
@@ -29,6 +30,8 @@ def test_options_become_comparable() -> None:
         ({"base_port": 65500}, "65500 is not a port"),
         ({"settings": "a=b"}, "not an object"),
         ({"settings": {"node.id": 7}}, "node.id is the lab's own"),
+        ({"network": "wireless"}, "no network 'wireless'"),
+        ({"network": "proxied", "settings": {"advertised.listeners": "x"}}, "advertised.listeners is the lab's own"),
     ],
 )
 def test_what_cannot_be_used_is_refused(options: dict[str, Any], why: str) -> None:

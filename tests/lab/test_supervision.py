@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaosdrills.errors import UnavailableError
-from chaosdrills.host import nodes
+from chaosdrills.host import nodes, packet_filter
 from chaosdrills.host.processes import Identity, identify, is_alive, spawn, stop, this_process, wait_until
 from chaosdrills.lab import supervision
 from tests.lab.toy import WAITING, toy_cluster
@@ -157,3 +157,17 @@ def test_a_wait_that_is_too_long_says_what_it_waited_for(folder: Path) -> None:
     with pytest.raises(UnavailableError, match=r"did not start in 0\.1 s; it waited for the moon\."):
         supervision.wait_ready(cluster, lambda _: "the moon", lambda _: False, 0.1)
     supervision.end("toy")
+
+
+@pytest.mark.skipif(bool(packet_filter.why_not()), reason=f"NO PACKET FILTER HERE: {packet_filter.why_not()}")
+def test_a_cut_is_mended_with_the_end_of_its_lab_though_its_state_is_damaged(folder: Path) -> None:
+    cluster = toy_cluster()
+    for node in cluster.nodes:
+        node.uid, node.listeners = packet_filter.FIRST_UID + node.id, {"client": node.id}
+    packet_filter.cut(cluster, 1, "all")
+    packet_filter.cut(cluster, 2, "clients")
+    assert packet_filter.cuts("toy") == [(1, "all"), (2, "clients")]
+    assert packet_filter.cuts("other") == []
+    (folder / "lab.json").write_text("{")
+    assert supervision.end("toy")
+    assert packet_filter.cuts("toy") == []

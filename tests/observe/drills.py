@@ -8,7 +8,8 @@ import numpy as np
 from chaosdrills.core.history import NS, Outcome
 from chaosdrills.core.judge import Limits
 from chaosdrills.core.parameters import Parameters
-from chaosdrills.observe.drill import ObservedDrill, Plan
+from chaosdrills.observe.drill import ObservedDrill
+from chaosdrills.observe.plan import Plan
 from chaosdrills.observe.record import RecordWriter
 
 PARAMETERS = Parameters(stable_s=2, baseline_s=5, watch_s=5)

@@ -82,3 +82,12 @@ def test_closing_wakes_the_thread_that_waits() -> None:
     threading.Thread(target=wait).start()
     ours.close()
     assert ended.wait(5)
+
+
+def test_waiting_on_a_side_that_is_closed_is_its_end() -> None:
+    """As a thread does that was between two waits when another one closed it."""
+    ours, theirs, _ = pair()
+    ours.close()
+    theirs.close()
+    with pytest.raises(ChannelClosed, match="this side is closed"):
+        ours.receive(5)

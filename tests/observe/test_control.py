@@ -1,6 +1,8 @@
 """The observe control's hooks by themselves: what is refused, what is marked, and what never fails a run silently."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,9 @@ def journal(**more: Any) -> dict[str, Any]:
 
 
 def validated(**arguments: Any) -> None:
-    control.validate_control({"name": "observe", "provider": {"arguments": {"workload": WORKLOAD, **arguments}}})
+    control.validate_control(
+        {"name": "observe", "provider": {"arguments": {"service": "s", "workload": WORKLOAD, **arguments}}}
+    )
 
 
 def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
@@ -65,8 +69,21 @@ def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
         ({"parameters": {"recovery": "never"}}, "recovery is 'never'"),
         ({"rate_per_s": 0}, "rate_per_s is 0"),
         ({"rate_per_s": "fast"}, "rate_per_s is 'fast'"),
+        ({"abort_when": {"age_s": 0}}, "age_s must be seconds, above 0"),
+        ({"abort_when": {"for_s": 30}}, "it names no condition"),
         ({"workload": ""}, "there is no workload ''"),
         ({"workload": "chaosdrills.nowhere:W"}, "there is no workload 'chaosdrills.nowhere:W'"),
+        ({"workload": ".W:W"}, "there is no workload '.W:W'"),
+        ({"rate_per_s": 10**400}, "rate_per_s is 1000"),
+        ({"drain_timeout_s": 10**400}, "a timeout of the observe control is no number"),
+        ({"rates_per_s": 5}, "no argument 'rates_per_s'. Try: did you mean rate_per_s?"),
+        ({"speed": 5}, "no argument 'speed'. Try: it takes "),
+        ({"parametres": {}}, "no argument 'parametres'. Try: did you mean parameters?"),
+        ({"faults": "kill"}, "faults is 'kill'. Try: give a list of texts, or null."),
+        ({"service": 5}, "service is 5. Try: give a text."),
+        ({"service": ""}, "needs the argument 'service'"),
+        ({"progress": "no"}, "progress is 'no'. Try: give true or false."),
+        ({"workload_arguments": []}, "workload_arguments is []. Try: give an object, or null."),
         ({"workload": "json:W"}, "there is no workload 'json:W'"),
     ],
 )
@@ -77,7 +94,29 @@ def test_validation_refuses_what_cannot_be_used(arguments: dict[str, Any], why: 
     assert "Try: " in str(caught.value)
 
 
+def test_validation_has_the_workload_look_at_its_arguments() -> None:
+    kafka, known = "chaosdrills.kafka.workload:KafkaWorkload", {"bootstrap_servers": "${servers}"}
+    validated(workload=kafka, workload_arguments={**known, "partitions": 3, "properties_file": "${file}"})
+    validated(workload=kafka, workload_arguments={**known, "min_insync_replicas": 4, "replication_factor": "${rf}"})
+    for wrong, why in (
+        ({}, "was given no bootstrap_servers"),
+        ({**known, "partitons": 3}, "no argument 'partitons'. Try: did you mean partitions?"),
+        ({**known, "partitions": "many"}, "partitions is 'many'"),
+        ({**known, "min_insync_replicas": 4}, "min_insync_replicas 4 is more than replication_factor 3"),
+    ):
+        with pytest.raises(InvalidActivity, match="control 'observe': ") as caught:
+            validated(workload=kafka, workload_arguments=wrong)
+        assert why in str(caught.value)
+
+
+def test_validation_of_arguments_that_are_no_object() -> None:
+    with pytest.raises(InvalidActivity, match="arguments are no object"):
+        control.validate_control({"name": "observe", "provider": {"arguments": ["workload"]}})
+
+
 def test_validation_passes_what_can_be_used_and_what_only_a_run_knows() -> None:
+    validated(abort_when={"age_s": 60, "bad_share": 0.5, "for_s": 30})
+    validated(abort_when={"age_s": "${most}"})
     validated(name="n", faults=["f"], heals=[], drain_timeout_s=5, parameters={"stable_s": 3}, rate_per_s=10.5)
     validated(rate_per_s="${rate}", parameters={"watch_s": "${watch}"}, workload="${w}", drain_timeout_s="${d}")
 
@@ -89,6 +128,7 @@ def test_validation_passes_what_can_be_used_and_what_only_a_run_knows() -> None:
         ([action("a"), action("b", pauses={"before": 3})], {"faults": ["b"]}, "the fault 'b' has a pause before it"),
         ([action("a")], {"faults": ["b"]}, "the observe control's fault 'b' is no action of the method"),
         ([action("a")], {"heals": ["b"]}, "the observe control's heal 'b' is no action"),
+        ([action("a"), action(["b"])], {}, "an action is named ['b']"),
         ([action("a")], {"rate_per_s": -1}, "rate_per_s is -1"),
         ([action("a")], {"parameters": {"gap": 1}}, "parameters are {'gap': 1}"),
         ([action("a")], {"workload": "json:W"}, "there is no workload 'json:W'"),
@@ -101,6 +141,12 @@ def test_what_cannot_be_observed_interrupts_the_run(method: Any, arguments: dict
         begin(experiment(*method), **arguments)
     assert why in str(caught.value)
     assert "Try: " in str(caught.value)
+
+
+def test_a_wish_to_hold_that_cannot_be_read_interrupts_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAOSDRILLS_HOLD", "yes")
+    with pytest.raises(InterruptExecution, match="CHAOSDRILLS_HOLD is 'yes'"):
+        begin(experiment())
 
 
 def test_a_pause_after_a_fault_and_before_another_action_is_fine() -> None:
@@ -255,6 +301,52 @@ def test_an_interrupted_run_is_never_met(tmp_path: Path) -> None:
     summary = judged(tmp_path / "run", journal(status="interrupted"))["chaosdrills"]
     assert summary["verdict"] == "unknown"
     assert summary["why"][0].startswith("drill: the run was interrupted in the phase")
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, twice, while the drill is concluded."""
+    really = control.conclude
+
+    def interrupted(*arguments: Any) -> Any:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        return really(*arguments)
+
+    monkeypatch.setattr(control, "conclude", interrupted)
+
+
+def test_ctrl_c_at_the_very_end_denies_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = EventHandlerRegistry()
+    control.configure_control(registry)
+    hurry(monkeypatch)
+    ended = journal()
+    with pytest.raises(KeyboardInterrupt):
+        judged(tmp_path / "run", ended, lost=1)
+    registry.finish({"experiment": {}})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Verdict: missed"
+    assert lines[4] == f"Report: {tmp_path / 'run' / 'report.html'}" or lines[4] == "Report: run/report.html"
+    assert (ended["status"], ended["chaosdrills"]["verdict"]) == ("failed", "missed")
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_run_that_was_never_concluded_says_where_its_record_is(capsys: pytest.CaptureFixture[str]) -> None:
+    registry = EventHandlerRegistry()
+    control.configure_control(registry)
+    begin(experiment())
+    drill = current()
+    assert drill is not None
+    control.cleanup_control()
+    registry.finish({"experiment": {}})
+    assert capsys.readouterr().out.splitlines() == [
+        "Verdict: unknown",
+        "RTO: not measured",
+        "Lost: not known",
+        "Why: the run was cut short before its record was judged",
+        f"Report: none was written; judge the record: chaos drills judge {drill.record}",
+    ]
 
 
 def test_a_drill_that_cannot_be_concluded_is_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

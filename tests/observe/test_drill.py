@@ -11,7 +11,8 @@ from chaosdrills.core.judge import Limits
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.processes import send_signal, wait_until
-from chaosdrills.observe.drill import ObservedDrill, Plan
+from chaosdrills.observe.drill import ObservedDrill
+from chaosdrills.observe.plan import Plan
 
 QUICK = Parameters(stable_s=0.5, baseline_s=1, watch_s=0.5, slow_s=0.3, gap_s=0.3)
 Begin = Callable[..., ObservedDrill]

@@ -40,6 +40,7 @@ def test_steady_service() -> None:
         "unknown": 0,
         "per_s": 200.0,
         "bad_per_s": 0.0,
+        "bad_share": 0.0,
         "since_last_ack_s": 0.003,
         "silent_s": 0.0,
         "age_s": None,
@@ -53,6 +54,7 @@ def test_an_outage_shows_before_anything_is_answered() -> None:
     figures.attempts(np.arange(110 * NS, 114 * NS, 5 * MS))
     seen = figures.at(114 * NS, 2.0, 110 * NS)
     assert (seen["per_s"], seen["bad_per_s"], seen["clean_s"]) == (0.0, 200.0, 0.0)
+    assert seen["bad_share"] == 1.0
     assert (seen["since_last_ack_s"], seen["silent_s"]) == (4.003, 4.008)
     assert seen["clean_longest_s"] == 9.998
     assert figures.at(110 * NS + MS, 2.0, 110 * NS)["clean_s"] == 9.999
@@ -74,6 +76,7 @@ def test_failed_and_unknown_operations_are_counted_and_bad() -> None:
     seen = figures.at(112 * NS, 2.0, None)
     assert (seen["acked"], seen["failed"], seen["unknown"]) == (2398, 1, 1)
     assert seen["bad_per_s"] == 1.0
+    assert seen["bad_share"] == 0.005
     assert seen["clean_s"] == 1.995
 
 
@@ -94,6 +97,7 @@ def test_streams_without_an_acknowledgement_are_named() -> None:
 def test_nothing_yet() -> None:
     seen = Figures(2, NS, NS).at(50 * NS, 2.0, None)
     assert (seen["per_s"], seen["since_last_ack_s"], seen["clean_s"], seen["age_s"]) == (0.0, None, 0.0, None)
+    assert seen["bad_share"] is None, "nothing was due"
 
 
 def test_age_is_that_of_the_oldest_write_that_no_reader_saw() -> None:

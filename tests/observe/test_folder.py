@@ -2,6 +2,7 @@
 
 import socket
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ def test_runs_of_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
     made = [make_folder(tmp_path / "journals", "Kafka: broker LOSS!", NOW).name for _ in range(3)]
     first = "20261123T080000Z-kafka-broker-loss"
     assert made == [first, f"{first}-2", f"{first}-3"]
+
+
+def test_runs_that_begin_at_once_get_folders_of_their_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(lambda number: make_folder(tmp_path / "journals", "x", NOW).name, range(64)))
+    assert len(set(made)) == 64
+    assert set(made) == {path.name for path in (tmp_path / "journals").iterdir()}
 
 
 @pytest.mark.parametrize(("name", "slug"), [("", "drill"), ("é/..", "drill"), ("x" * 99, "x" * 60)])

@@ -45,13 +45,13 @@ def ended(folder: Path, limits: Limits = LIMITS, **record: Any) -> None:
 
 def test_what_a_client_sees(tmp_path: Path) -> None:
     running(tmp_path)
-    assert throughput() == {"per_s": 200.0, "bad_per_s": 0.0, "since_last_ack_s": 0.004}
+    assert throughput() == {"per_s": 200.0, "bad_per_s": 0.0, "since_last_ack_s": 0.004, "share_of_rate": 1.0}
     assert freshness() == {"age_s": 0.1}
 
 
 def test_what_is_not_known_is_no_null(tmp_path: Path) -> None:
     running(tmp_path, since_last_ack_s=None, age_s=None)
-    assert throughput() == {"per_s": 200.0, "bad_per_s": 0.0}
+    assert throughput() == {"per_s": 200.0, "bad_per_s": 0.0, "share_of_rate": 1.0}
     with pytest.raises(ActivityFailed, match="freshness is not measured: this workload has no reader"):
         freshness()
 

@@ -77,6 +77,7 @@ SMALL: dict[str, Any] = {
     "end_ns": 10,
     "header": {"rate": 200},
     "warnings": (),
+    "notes": (),
 }
 
 
@@ -129,6 +130,7 @@ def test_the_bytes_are_those_of_the_prose(tmp_path: Path) -> None:
         writer.writes(a, 7, ORIGIN + 258, ORIGIN + 259, FAILED)
         writer.reads(a, NO_SEQ, ORIGIN - 1, NO_TIME, UNKNOWN)
         writer.mark("drained", ORIGIN + 16, "é")
+        writer.note("aha", ORIGIN + 19)
         writer.final(a, ORIGIN + 17, np.array([3, 4, NO_SEQ], dtype=np.int64))
         writer.end(ORIGIN + 18)
     expected = b""
@@ -144,7 +146,7 @@ def test_the_bytes_are_those_of_the_prose(tmp_path: Path) -> None:
     assert len(header) == 86
     seal(
         0,
-        b"\x89chaosdrills\r\n\x1a\n" + b"\x01\0\0\0\0\0\0\0" + b"\x20\0\0\0\0\0\0\0",
+        b"\x89chaosdrills\r\n\x1a\n" + b"\x02\0\0\0\0\0\0\0" + b"\x20\0\0\0\0\0\0\0",
         b"\x03" + bytes(23) + b"\x56\0\0\0\0\0\0\0",
         b"\x06" + header[:31],
         b"\x06" + header[31:62],
@@ -161,11 +163,16 @@ def test_the_bytes_are_those_of_the_prose(tmp_path: Path) -> None:
     )
     seal(
         2,
+        b"\x0b" + bytes(7) + b"\x13\0\0\0\0\0\0\0" + bytes(8) + b"\x0e\0\0\0\0\0\0\0",
+        b'\x06{"text":"aha"}' + bytes(17),
+    )
+    seal(
+        3,
         b"\x07" + bytes(7) + b"\x11\0\0\0\0\0\0\0" + b"\x02\0\0\0\0\0\0\0" + b"\x03\0\0\0\0\0\0\0",
         b"\x07" + bytes(7) + b"\x11\0\0\0\0\0\0\0" + b"\x01\0\0\0\0\0\0\0" + b"\xff" * 8,
     )
-    seal(3, b"\x08" + bytes(7) + b"\x11\0\0\0\0\0\0\0" + bytes(8) + b"\x03\0\0\0\0\0\0\0")
-    seal(4, b"\x09" + bytes(7) + b"\x12\0\0\0\0\0\0\0" + bytes(16))
+    seal(4, b"\x08" + bytes(7) + b"\x11\0\0\0\0\0\0\0" + bytes(8) + b"\x03\0\0\0\0\0\0\0")
+    seal(5, b"\x09" + bytes(7) + b"\x12\0\0\0\0\0\0\0" + bytes(16))
     assert path.read_bytes() == expected
 
 
@@ -235,6 +242,7 @@ def test_what_show_shows(tmp_path: Path) -> None:
         "reads": {"total": 1, "ok": 0, "failed": 1, "unknown": 0},
         "finals": {"streams": 2, "seqs": 6},
         "marks": [{"name": "fault_begin", "at_s": 8e-09, "label": "kill broker 1"}],
+        "notes": [],
         "bytes": path.stat().st_size,
         "warnings": [],
     }

@@ -134,7 +134,7 @@ def text(kind: int, value: str, **fields: int) -> bytes:
 @pytest.mark.parametrize(
     ("slots", "what"),
     [
-        (slot(11), "a slot of the unknown kind 11"),
+        (slot(12), "a slot of the unknown kind 12"),
         (slot(Kind.WRITE, seq=9), None),
         (slot(Kind.WRITE, seq=9, stream=1), "a write that cannot be"),
         (slot(Kind.WRITE, seq=9, stream=2**31), "a write that cannot be"),
@@ -156,6 +156,11 @@ def text(kind: int, value: str, **fields: int) -> bytes:
         (text(Kind.MARK, '{"name":"fault","label":""}'), "a text that is not a mark"),
         (text(Kind.MARK, '{"name":"drained"}'), "a text that is not a mark"),
         (text(Kind.MARK, "[]"), "a text that is not a mark"),
+        (text(Kind.NOTE, '{"text":"aha"}'), None),
+        (text(Kind.NOTE, '{"text":""}'), "a text that is not a note"),
+        (text(Kind.NOTE, '{"text":7}'), "a text that is not a note"),
+        (text(Kind.NOTE, '"aha"'), "a text that is not a note"),
+        (slot(Kind.NOTE, seq=40), "a text that is cut short"),
         (text(Kind.HEADER, '{"service":"x"}'), "a text that is not a header"),
         (slot(Kind.FINAL_RUN, seq=-2, completed=1), "a read-back that cannot be"),
         (slot(Kind.FINAL_RUN, completed=0), "a read-back that cannot be"),
@@ -216,8 +221,8 @@ def test_what_a_record_cannot_hold_twice(tmp_path: Path, slots: bytes, message: 
         (b"\x89PNG", "record is not a record: it does not begin with a record's magic (byte 0)."),
         (b'{"kind":"header"}\n' * 9, "record is not a record: it does not begin with a record's magic (byte 0)."),
         (
-            sealed(b"", b"\x89chaosdrills\r\n\x1a\n" + struct.pack("<QQ", 2, 32)),
-            "record is of format version 2 (byte 16); this chaosdrills reads version 1.",
+            sealed(b"", b"\x89chaosdrills\r\n\x1a\n" + struct.pack("<QQ", 3, 32)),
+            "record is of format version 3 (byte 16); this chaosdrills reads versions 1 to 2.",
         ),
         (
             sealed(b"", b"\x89chaosdrills\r\n\x1a\n" + struct.pack("<QQ", 1, 64)),
@@ -235,3 +240,17 @@ def test_what_is_no_record(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_record(path)
     assert caught.value.message == message
+
+
+def test_a_record_of_version_1_opens_and_knows_no_notes(tmp_path: Path) -> None:
+    """As it was written before there were notes; one in it is damage, as it was then."""
+    path = tmp_path / "record"
+    with recording(path) as writer:
+        writer.stream("a")
+    header = path.read_bytes()[: blocks(path)[0][1] - SLOT_BYTES]
+    old = sealed(b"", header[:16] + struct.pack("<QQ", 1, 32) + header[32:])
+    path.write_bytes(sealed(old, text(Kind.STREAM, '"a"') + slot(Kind.WRITE, seq=3)))
+    assert read_record(path).writes.seq.tolist() == [3]
+    path.write_bytes(sealed(old, text(Kind.NOTE, '{"text":"aha"}')))
+    with pytest.raises(UsageError, match=f"damaged at byte {len(old)}: a slot of the unknown kind 11"):
+        read_record(path)

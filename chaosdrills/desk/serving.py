@@ -1,0 +1,117 @@
+"""Checks of what the lab's servers need: Java, jars, the AOT cache, ports.
+
+Where `KAFKA_BOOTSTRAP_SERVERS` points drills at a cluster of the user's, the lab is not needed: nothing of it fails.
+"""
+
+import os
+from pathlib import Path
+
+from chaosdrills.desk.checkup import Finding
+from chaosdrills.errors import DrillError
+from chaosdrills.host import nodes
+from chaosdrills.host.network import PLAIN
+from chaosdrills.host.paths import cache_path, state_path
+from chaosdrills.lab import jars as kafka_jars
+from chaosdrills.lab import kafka, kafka_aot
+from chaosdrills.lab import ports as lab_ports
+from chaosdrills.lab.java import find_java
+from chaosdrills.lab.kafka_listeners import public_ports
+from chaosdrills.lab.kafka_runtime import Runtime
+from chaosdrills.lab.progress import quiet
+from chaosdrills.lab.status import status
+
+ENDPOINT = "KAFKA_BOOTSTRAP_SERVERS"
+PREPARE = "run 'chaos drills lab prepare kafka' once, with a network."
+
+
+def java() -> Finding:
+    """There is a Java that runs brokers."""
+    try:
+        found = find_java()
+    except DrillError as error:
+        return _lacking("java", error)
+    return Finding("java", "ok", f"{found.release}, {found.path}")
+
+
+def jars() -> Finding:
+    """Kafka's jars are there, and are those of the shipped list."""
+    home = os.environ.get("CHAOSDRILLS_KAFKA_HOME")
+    try:
+        if home:
+            return Finding("jars", "ok", f"Kafka {kafka_jars.find_jars(quiet).version} of {home}, not checked")
+        if not _libs().is_dir():
+            return Finding("jars", "warn", "not fetched yet (45 MB): the first drill does", PREPARE)
+        wanted = kafka_jars.wanted_jars()
+        kafka_jars.check(_libs(), wanted)
+    except DrillError as error:
+        return _lacking("jars", error)
+    return Finding("jars", "ok", f"{len(wanted)} of Kafka {kafka_jars.VERSION}, all sums right, in {_libs()}")
+
+
+def aot_cache() -> Finding:
+    """The JVMs' cache of loaded classes is there and whole, so that brokers start quickly."""
+    name = "aot cache"
+    try:
+        found = find_java()
+        if not found.makes_aot_caches:
+            return Finding(name, "warn", f"Java {found.release} makes none: brokers start slower", "use Java 25.")
+        paths = _jars()
+    except DrillError as error:
+        return Finding(name, "warn", "not looked for", error.hint)
+    if paths is None:
+        return Finding(name, "warn", "made when the jars are there: a minute, once", PREPARE)
+    path = kafka_aot.cache_path(Runtime(found, paths, Path()))
+    if kafka_aot.is_whole(path):
+        return Finding(name, "ok", f"{path}, its sum is right")
+    why = "damaged, so it is made anew" if path.exists() else "not made yet"
+    return Finding(name, "warn", f"{why}: the next start takes up to a minute more", PREPARE)
+
+
+def ports(base_port: int = kafka.BASE_PORT) -> Finding:
+    """A lab runs, or its ports are free."""
+    try:
+        found = status(kafka.SERVICE) if state_path("lab", kafka.SERVICE).exists() else {"state": "down"}
+    except DrillError as error:
+        return _lacking("ports", error)
+    if found["state"] == "running":
+        return Finding("ports", "ok", f"the lab runs at {found['endpoint']}")
+    nodes_ports = [public_ports(PLAIN, base_port + offset) for offset in range(len(kafka.NODES))]
+    wanted = sorted(port for public in nodes_ports for port in public.values())
+    taken = [port for port in wanted if not lab_ports.is_free(port) and not _is_ours(port)]
+    if taken:
+        holders = "; ".join(f"{port} by {lab_ports.holder(port)}" for port in taken)
+        free = "end that, or start the lab elsewhere: chaos drills lab up kafka --base-port PORT"
+        return Finding("ports", "warn" if _elsewhere() else "fail", f"taken: {holders}", free)
+    if found["state"] != "down":
+        return Finding("ports", "warn", f"the lab is {found['state']}: the next start clears it away", _DOWN)
+    return Finding("ports", "ok", f"{wanted[0]} to {wanted[-1]} are free for the lab")
+
+
+_DOWN = "run 'chaos drills heal', or 'chaos drills lab down kafka'."
+
+
+def _is_ours(port: int) -> bool:
+    """Whether a node of the written-down lab, which the next start would end, has it."""
+    cluster = nodes.load(kafka.SERVICE) if state_path("lab", kafka.SERVICE).exists() else None
+    pids = [] if cluster is None else [node.process.pid for node in cluster.nodes if node.process and node.alive]
+    return any(lab_ports.holder(port).startswith(f"process {pid} ") for pid in pids)
+
+
+def _jars() -> kafka_jars.Jars | None:
+    """The jars as they lie there, unchecked; None if they are not fetched."""
+    if os.environ.get("CHAOSDRILLS_KAFKA_HOME"):
+        return kafka_jars.find_jars(quiet)
+    paths = tuple(sorted(_libs() / jar.path.name for jar in kafka_jars.wanted_jars()))
+    return kafka_jars.Jars(kafka_jars.VERSION, paths) if all(path.exists() for path in paths) else None
+
+
+def _libs() -> Path:
+    return cache_path("kafka", kafka_jars.VERSION, "libs")
+
+
+def _elsewhere() -> bool:
+    return bool(os.environ.get(ENDPOINT))
+
+
+def _lacking(name: str, error: DrillError) -> Finding:
+    return Finding(name, "warn" if _elsewhere() else "fail", error.message.rstrip("."), error.hint)

@@ -1,0 +1,127 @@
+"""Nodes of a lab as targets: the process that is hit, and how a node that is gone is started again.
+
+What `kill`, `stop` and `pause` have in common. Their targets' handle is
+``{"node": 2, "pid": 123, "start_ticks": 456}``: the node's id in the lab, and the process that is hit.
+"""
+
+import os
+import select
+import signal
+
+from chaosdrills.errors import UnavailableError
+from chaosdrills.faults.fault import Target
+from chaosdrills.host.nodes import Cluster, Node, load, start_node
+from chaosdrills.host.processes import Identity, is_alive, send_signal, wait_until
+from chaosdrills.host.sockets import accepts
+
+
+class NodeFault:
+    """A fault that signals one node's process: all of `chaosdrills.faults.fault.Fault` but its name and its deed.
+
+    `sends` is its signal, `hit` and `mended` what became of the node then ("killed", "started").
+    """
+
+    name = ""
+    local = True
+    sends: signal.Signals = signal.SIGKILL
+    hit = ""
+    mended = "started"
+
+    def check(self, target: Target) -> None:
+        """Raise `UnavailableError` unless exactly this process lives."""
+        if not is_alive(victim_of(target)):
+            raise self.not_hit(target)
+
+    def needs_heal(self, target: Target) -> bool:
+        """Whether the lab is still there and this node of it does not run."""
+        node = node_of(target)
+        return node is not None and not node.alive
+
+    def heal(self, target: Target) -> bool:
+        """Start the node again. Raises `UnavailableError` if it cannot be started."""
+        return self.needs_heal(target) and start_node(target.service, target.handle["node"])
+
+    def wait_healed(self, target: Target, timeout_s: float) -> None:
+        """Wait until the node accepts connections. Raises `UnavailableError` if it ends instead, or takes longer."""
+        node = node_of(target)
+        if node is None:
+            return
+
+        def settled() -> bool:
+            return not node.alive or self.serves(node)
+
+        if not wait_until(settled, timeout_s, poll_s=0.05):
+            raise UnavailableError(
+                f"{target.label} was {self.mended} but does not accept connections at {node.endpoint} "
+                f"after {timeout_s:g} s.",
+                f"read its log, {node.log}, and run 'chaos drills heal' again.",
+            )
+        if not node.alive:
+            raise UnavailableError(
+                f"{target.label} was {self.mended} and ended at once.",
+                f"read its log, {node.log}, and run 'chaos drills heal' again.",
+            )
+
+    def serves(self, node: Node) -> bool:
+        """Whether a client of the living `node` is served, as far as can be told without its protocol."""
+        return accepts(node.endpoint)
+
+    def not_hit(self, target: Target) -> UnavailableError:
+        """The error that says so."""
+        return UnavailableError(
+            f"{target.label} (process {target.handle['pid']}) ended before it was {self.hit}: nothing was hit.",
+            "read its log, run 'chaos drills heal', and run the drill again.",
+        )
+
+
+def node_target(cluster: Cluster, node_id: int, label: str, role: str) -> Target:
+    """The target for node `node_id` of `cluster`, as it runs now.
+
+    Raises `UnavailableError` if there is no such node or it does not run.
+    """
+    node = cluster.node(node_id)
+    if node.process is None or not node.alive:
+        raise UnavailableError(
+            f"{label} of the {cluster.service} lab does not run, so nothing can be done to it.",
+            "run 'chaos drills heal', and look at 'chaos drills lab status'.",
+        )
+    handle = {"node": node_id, "pid": node.process.pid, "start_ticks": node.process.start_ticks}
+    return Target(cluster.service, label, role, handle)
+
+
+def victim_of(target: Target) -> Identity:
+    """The process that is hit. Raises `KeyError` or `TypeError` if the handle names none."""
+    pid, start_ticks = target.handle["pid"], target.handle["start_ticks"]
+    if not isinstance(pid, int) or not isinstance(start_ticks, int) or not 0 < pid < 1 << 31:
+        raise TypeError(f"{pid!r} is no process")
+    return Identity(pid, start_ticks)
+
+
+def node_of(target: Target) -> Node | None:
+    """The written-down node; None if its lab is gone, was ended by its owner's death, or has no such node."""
+    cluster = load(target.service)
+    if cluster is None or (cluster.owner is not None and not is_alive(cluster.owner)):
+        return None
+    return next((node for node in cluster.nodes if node.id == target.handle["node"]), None)
+
+
+def end(victim: Identity, signum: int, timeout_s: float) -> bool | None:
+    """Signal a process and wait until it is gone, all its threads and sockets included.
+
+    False if it outlives that by `timeout_s`, None if it was gone before: nothing was signalled then.
+    """
+    try:
+        handle = os.pidfd_open(victim.pid)
+    except ProcessLookupError:
+        return None
+    try:
+        return _wait_ended(handle, timeout_s) if send_signal(victim, signum) else None
+    finally:
+        os.close(handle)
+
+
+def _wait_ended(handle: int, timeout_s: float) -> bool:
+    """Wait for a pidfd's process, all its threads included; a dying leader alone may still hold its sockets."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))

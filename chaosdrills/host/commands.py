@@ -1,0 +1,62 @@
+"""Commands of the user: an argv without a shell, bounded, whose output goes to a file."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosdrills.errors import UnavailableError
+from chaosdrills.host.processes import uninterrupted
+
+GRACE_S = 2.0
+KILLED_S = 10.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit status (minus the signal's number if one ended it; None: not in time)."""
+
+    status: int | None
+    took_s: float
+
+
+def run(argv: Sequence[str], log: Path, cwd: Path, timeout_s: float) -> Ended:
+    """Run `argv` in `cwd`, its output appended to `log`, no standard input; end it after `timeout_s`.
+
+    It has a session of its own, so that Ctrl-C does not reach it. It and what it started there are ended (SIGTERM,
+    then SIGKILL) where it does not end in time, or where the wait for it is interrupted. Raises `UnavailableError` if
+    it cannot be started.
+    """
+    begun = time.monotonic()
+    with open(log, "ab") as output:
+        try:
+            with uninterrupted():  # a command that nobody waits for would go on
+                process = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, start_new_session=True
+                )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UnavailableError(
+                f"cannot start {argv[0]}: {reason}.", "check that it is installed and may be executed."
+            ) from error
+        status: int | None = None
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                status = process.wait(timeout_s)
+        finally:
+            if status is None:
+                _end(process)
+    return Ended(status, time.monotonic() - begun)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the command's whole session."""
+    for signum, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, KILLED_S)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signum)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(wait_s)

@@ -1,0 +1,144 @@
+"""Cutting off a node with the kernel's packet filter (nftables): a silent black hole, both ways. Needs root.
+
+One table a cut, so that deleting the table heals. Its name says whose it is: ``chaosdrills-<lab>-<node>-<scope>``,
+`<lab>` being a digest of the lab's folder. Every rule names TCP ports of the lab on 127.0.0.1, so nothing else on the
+machine is touched. Which node sends a packet is known by its user, since each has one of its own:
+
+1. What the node sends to its peers' listeners in scope is dropped, and what others send to its own. These rules come
+   into force together; from then on no new connection comes about.
+2. The connections that stood before are looked up, and their packets dropped in both directions: the answers to them,
+   and what the kernel still sends for a process that has closed one.
+
+A node's connections to itself are left alone, as on a machine that is cut off. Packets are dropped on arrival and not
+on their way out, where the sender would be told: its kernel is to see what it sees when the network loses them, and
+to repeat them ever more slowly. Since an arriving packet has no user, the sender's is put down in its mark.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+
+from chaosdrills.errors import UnavailableError
+from chaosdrills.host import nftables
+from chaosdrills.host.nodes import Cluster, Node, cluster_dir
+from chaosdrills.host.scopes import PEERS, SCOPES
+from chaosdrills.host.sockets import TcpSocket, tcp_sockets
+
+FIRST_UID = 60900
+"""Node N runs as user 60900 + N: outside of what distributions and systemd give to anybody (60706 to 61183)."""
+
+PREFIX = "chaosdrills-"
+OUT, IN = "out", "in"
+TRIAL_S = 20.0
+
+Pair = tuple[int, int]  # the ports of a connection: the listener's, and the one that the kernel chose
+
+
+def why_not() -> str:
+    """Why nodes of a lab cannot be cut off here by packet filter; empty if they can. Tries it, and leaves nothing."""
+    if os.geteuid() != 0:
+        return "it needs root"
+    if shutil.which("setpriv") is None:
+        return "the program setpriv (package util-linux) is not installed"
+    trial = subprocess.run([*as_user(FIRST_UID), "true"], capture_output=True, text=True, timeout=TRIAL_S, check=False)
+    if trial.returncode != 0:
+        return f"a process cannot be started as user {FIRST_UID}: {trial.stderr.strip()}"
+    return nftables.why_not(f"{PREFIX}trial-{os.getpid()}", {OUT: _sender_rules(FIRST_UID), IN: _rules(1, [1], [2])})
+
+
+def as_user(uid: int) -> list[str]:
+    """What stands before a command so that it runs as `uid`, and still reads and writes what root may.
+
+    Without `no_setuid_fixup` access(2), which Java asks whether it may read a file, would not count the capability.
+    """
+    return [
+        shutil.which("setpriv") or "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
+        "--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--",
+    ]  # fmt: skip
+
+
+def cut(cluster: Cluster, node_id: int, scope: str) -> None:
+    """Cut the node off; it is when this returns. Raises `UnavailableError` if the kernel refuses, and cuts nothing."""
+    node, name = cluster.node(node_id), _table(cluster.service, node_id, scope)
+    assert node.uid is not None, "a node of a filtered lab has a user of its own"
+    own = [port for who, port in node.listeners.items() if who in SCOPES[scope]]
+    others = [
+        port
+        for other in cluster.nodes
+        if other.id != node_id
+        for who, port in other.listeners.items()
+        if who in SCOPES[scope] and who in PEERS
+    ]
+    nftables.make(name, {OUT: _sender_rules(node.uid), IN: _rules(node.uid, own, others)})
+    try:
+        nftables.add(name, IN, [rule for pair in _standing(node, own, others) for rule in _pair_rules(pair)])
+    except BaseException:
+        nftables.remove(name)
+        raise
+
+
+def mend(service: str, node_id: int, scope: str) -> bool:
+    """End a cut; false if it was not in force. Raises `UnavailableError` if the kernel refuses."""
+    return nftables.remove(_table(service, node_id, scope))
+
+
+def cuts(service: str) -> list[tuple[int, str]]:
+    """Node and scope of every cut that is in force on the lab of `service`."""
+    found = []
+    for name in nftables.names():
+        if name.startswith(_prefix(service)):
+            node_id, _, scope = name.removeprefix(_prefix(service)).partition("-")
+            found.append((int(node_id), scope))
+    return sorted(found)
+
+
+def clear(service: str) -> bool:
+    """End all cuts of the lab of `service`; false if there were none, or this user could not have made any."""
+    try:
+        found = cuts(service)
+    except UnavailableError:
+        return False
+    for node_id, scope in found:
+        mend(service, node_id, scope)
+    return bool(found)
+
+
+def _prefix(service: str) -> str:
+    return f"{PREFIX}{hashlib.sha256(os.fsencode(cluster_dir(service))).hexdigest()[:12]}-"
+
+
+def _table(service: str, node_id: int, scope: str) -> str:
+    return f"{_prefix(service)}{node_id}-{scope}"
+
+
+def _sender_rules(uid: int) -> list[nftables.Rule]:
+    return [[*nftables.uid_is(uid), *nftables.set_mark(uid)]]
+
+
+def _rules(uid: int, own: list[int], others: list[int]) -> list[nftables.Rule]:
+    return [
+        [*nftables.protocol_is_not_tcp(), *nftables.RETURN],
+        [*nftables.destination_is_not("127.0.0.1"), *nftables.RETURN],
+        *([*nftables.to_port(port), *nftables.mark_is_not(uid), *nftables.DROP] for port in own),
+        *([*nftables.to_port(port), *nftables.mark_is(uid), *nftables.DROP] for port in others),
+    ]
+
+
+def _pair_rules(pair: Pair) -> list[nftables.Rule]:
+    listener, chosen = pair
+    return [
+        [*nftables.from_port(listener), *nftables.to_port(chosen), *nftables.DROP],
+        [*nftables.from_port(chosen), *nftables.to_port(listener), *nftables.DROP],
+    ]
+
+
+def _standing(node: Node, own: list[int], others: list[int]) -> list[Pair]:
+    """Connections between `node` and others. Looked up twice: the kernel's list may skip one while it changes."""
+    return sorted({pair for _ in range(2) for pair in _pairs(tcp_sockets(), node, own, others)})
+
+
+def _pairs(sockets: list[TcpSocket], node: Node, own: list[int], others: list[int]) -> set[Pair]:
+    outgoing = {(it.remote_port, it.local_port) for it in sockets if it.uid == node.uid and it.remote_port}
+    incoming = {(it.local_port, it.remote_port) for it in sockets if it.local_port in own and it.remote_port}
+    return (incoming - outgoing) | {pair for pair in outgoing if pair[0] in others}

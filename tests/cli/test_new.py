@@ -1,0 +1,112 @@
+"""`new`: what it writes is valid for the Chaos Toolkit, overwrites nothing unasked, and asks on a terminal."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chaosdrills.cli.main import drills
+from chaosdrills.host.settings import load_objectives
+from chaosdrills.kafka.roles import ROLES
+from chaosdrills.observe.tolerances import limits_of
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    return tmp_path
+
+
+def new(*arguments: str) -> Result:
+    return CliRunner().invoke(drills, ["new", *arguments])
+
+
+def read(name: str) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(Path(name).read_bytes())
+    return made
+
+
+def test_the_defaults_are_the_objectives() -> None:
+    done = new()
+    name = "kafka-kill-leader.json"
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, f"{name} is written.")
+    limits, objective = limits_of(read(name)), load_objectives()["kafka"]
+    assert (limits.rto_s, limits.rpo_s, limits.max_lost) == (objective.rto_s, objective.rpo_s, objective.max_lost)
+
+
+def test_what_it_writes_is_valid(here: Path) -> None:
+    """All in one process of `chaos`, whose start takes longest."""
+    written = []
+    for role in ROLES:
+        options = ["--role", role, "--rate", "50", "--rto", "60", "--partitions", "2", "-o", f"{role}.json"]
+        assert new(*options, *(["--broker-id", "2"] if role == "id" else [])).exit_code == 0
+        written.append(f"{role}.json")
+    check = "import sys; from chaostoolkit.__main__ import cli; cli()"
+    for name in written:
+        done = subprocess.run(
+            [sys.executable, "-c", check, "--no-version-check", "--no-log-file", "validate", name],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_file_that_is_there_stays_unless_forced(here: Path) -> None:
+    Path("mine.json").write_text("mine")
+    refused = new("-o", "mine.json")
+    assert (refused.exit_code, Path("mine.json").read_text()) == (64, "mine")
+    assert refused.stderr == "Error: mine.json exists.\nTry: name another file with -o, or add --force.\n"
+    assert new("-o", "mine.json", "--force").exit_code == 0
+    assert read("mine.json")["title"].startswith("Kafka recovers")
+    assert new("-o", "no/such/folder/x.json").exit_code == 64
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--fault", "melt"],
+        ["--role", "king"],
+        ["--rate", "nan"],
+        ["--rto", "-1"],
+        ["--partitions", "0"],
+        ["--argument", "seed"],
+        ["--argument", "sed=5"],
+        ["--inject", "stop"],
+        ["--inject", "'stop", "--heal", "start"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_written(arguments: list[str], here: Path) -> None:
+    done = new(*arguments)
+    assert done.exit_code == 64
+    assert list(here.iterdir()) == []
+
+
+def test_on_a_terminal_it_asks_for_what_no_option_gives(here: Path) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [BIN / "chaosdrills", "new", "--fault", "kill", "--rate", "75", "-o", "asked.json"],
+            stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        os.write(ours, b"controller\norders\n4\n\n")
+        said, _ = process.communicate(timeout=60)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode == 0, said
+    assert "What is done" not in said
+    assert "How many records a second" not in said
+    made = read("asked.json")
+    arguments = next(it["provider"]["arguments"] for it in made["controls"] if it["name"] == "observe")
+    workload = arguments["workload_arguments"]
+    assert (arguments["rate_per_s"], workload["topic"], workload["partitions"]) == (75, "orders", 4)
+    assert made["method"][0]["provider"]["arguments"] == {"role": "controller"}

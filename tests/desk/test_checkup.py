@@ -1,0 +1,229 @@
+"""The check-up: every trouble that is planted is found, with its fix, and looking changes nothing."""
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaosdrills.desk import machine, outstanding, programs, rights, serving
+from chaosdrills.desk.checkup import Finding, can_run, checks, examine
+from chaosdrills.faults import heal_log, lock
+from chaosdrills.faults.fault import Target
+from chaosdrills.host import nodes
+from chaosdrills.host.nodes import Cluster, Node
+from chaosdrills.lab import jars
+from chaosdrills.lab.progress import quiet
+from tests.conftest import free_base_port
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state folder of a user who never ran anything: not there."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv(serving.ENDPOINT, raising=False)
+    monkeypatch.delenv("CHAOSDRILLS_KAFKA_HOME", raising=False)
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of our own, empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "chaosdrills" / "kafka" / jars.VERSION
+
+
+def test_everything_is_looked_at_and_nothing_is_made(state: Path, cache: Path) -> None:
+    findings = examine(checks())
+    assert {finding.name for finding in findings} >= {
+        "python", "virtual environment", "programs", "extra chaos", "extra kafka", "extra lab", "kafka driver", "state",
+        "cache", "this folder", "memory", "processors", "open files", "clock", "java", "jars", "aot cache", "ports",
+        "other drills", "heal log", "isolation",
+    }  # fmt: skip
+    assert all(finding.detail for finding in findings)
+    assert all(bool(finding.fix) == (finding.state != "ok") for finding in findings)
+    assert not [finding for finding in findings if "cannot be looked at" in finding.detail]
+    assert not state.exists()
+    assert not cache.exists()
+
+
+def test_a_check_that_fails_itself_is_a_warning_and_the_others_go_on() -> None:
+    def broken() -> Finding:
+        raise LookupError("no such thing")
+
+    good = Finding("good", "ok", "fine")
+    findings = examine([broken, lambda: good, lambda: [good, good]])
+    assert findings == [
+        Finding("broken", "warn", "cannot be looked at: LookupError('no such thing')", "look at it by hand."),
+        good,
+        good,
+        good,
+    ]
+    assert can_run(findings)
+    assert not can_run([*findings, Finding("bad", "fail", "broken", "mend it.")])
+
+
+def test_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert programs.python().state == "ok"
+    monkeypatch.setattr(programs, "MINIMUM", (9, 0))
+    assert programs.python().state == "fail"
+    wanted = [
+        "click>=8",
+        'nonsense-driver>=2; extra == "kafka"',
+        'click>=8; extra == "kafka"',
+        'nonsense[a]==1; extra == "x"',
+    ]
+    monkeypatch.setattr(programs.metadata, "requires", lambda name: [*wanted, 'nonsense; extra == "dev"'])
+    kafka, other = programs.packages()
+    assert (kafka.name, kafka.state, kafka.detail) == ("extra kafka", "fail", "nonsense-driver not installed")
+    assert kafka.fix == "run pip install 'chaosdrills[kafka]' in this environment."
+    assert (other.name, other.state, other.detail) == ("extra x", "warn", "nonsense not installed")
+
+
+def test_programs_that_the_shell_does_not_find(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert programs.scripts().state == "warn"
+    monkeypatch.setattr(programs.sys, "executable", str(tmp_path / "python"))
+    found = programs.scripts()
+    assert (found.state, found.detail) == ("fail", f"{tmp_path} has no chaosdrills and no chaos")
+
+
+def test_folders_without_room_or_rights(state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert next(finding.state for finding in machine.folders()) == "ok"
+    monkeypatch.setattr(
+        machine, "ROOM_MIB", {"state": (1, 1 << 40), "cache": (1 << 39, 1 << 40), "this folder": (0, 0)}
+    )
+    assert [finding.state for finding in machine.folders()] == ["warn", "fail", "ok"]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file" / "below"))
+    found = machine.folders()[0]
+    assert (found.name, found.state) == ("state", "fail")
+    assert found.detail.endswith(f"{tmp_path / 'file'} cannot be written to")
+    assert "XDG_STATE_HOME" in found.fix
+
+
+def test_too_little_memory_and_too_few_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert machine.memory().state == "ok"
+    (tmp_path / "memory.max").write_text("629145600\n")
+    (tmp_path / "memory.current").write_text("104857600\n")
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    assert machine.memory() == Finding(
+        "memory",
+        "fail",
+        "500 MiB available",
+        "end other programs: the lab's brokers need 700 MiB, 1500 are comfortable.",
+    )
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.memory().state == "ok"
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (255, before[1]))
+        found = machine.open_files()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (found.state, found.detail) == ("fail", "255 at most")
+
+
+def test_a_clock_that_is_wrong_or_slow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert machine.clock().state == "ok"
+    (tmp_path / "source").write_text("hpet\n")
+    monkeypatch.setattr(machine, "CLOCK_SOURCE", tmp_path / "source")
+    assert machine.clock().state == "warn"
+    monkeypatch.setattr(machine.time, "time", lambda: 0.0)
+    assert "earlier than this program" in machine.clock().detail
+
+
+def test_ports_that_are_free_or_taken(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = free_base_port()
+    assert serving.ports(base) == Finding("ports", "ok", f"{base} to {base + 102} are free for the lab")
+    with socket.create_server(("127.0.0.1", base + 101)):
+        found = serving.ports(base)
+        assert found.state == "fail"
+        assert found.detail.startswith(f"taken: {base + 101} by process {os.getpid()} (")
+        assert "--base-port" in found.fix
+        monkeypatch.setenv(serving.ENDPOINT, "kafka.example:9092")
+        assert serving.ports(base).state == "warn"
+    assert not state.exists()
+
+
+def test_jars_and_aot_cache(state: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (serving.jars().state, serving.aot_cache().state) == ("warn", "warn")
+    with monkeypatch.context() as patch:
+        patch.delenv("XDG_CACHE_HOME")
+        real = jars.find_jars(quiet).paths[0].parent
+    cache.mkdir(parents=True)
+    (cache / "libs").symlink_to(real)
+    assert serving.jars().state == "ok"
+    assert "not made yet" in serving.aot_cache().detail
+
+    found = serving.find_java()
+    path = serving.kafka_aot.cache_path(serving.Runtime(found, serving._jars() or pytest.fail("no jars"), Path()))
+    path.write_bytes(b"junk")
+    assert "damaged" in serving.aot_cache().detail
+    path.with_suffix(".sha256").write_text("3fa7d5d0bf0d1b0a3a0ac0e2e2f0cbf0f1a5cc1d0f1a0d0f0f0f0f0f0f0f0f0f")
+    assert "damaged" in serving.aot_cache().detail
+
+    (cache / "libs").unlink()
+    (cache / "libs").mkdir()
+    wrong = jars.wanted_jars()[0].path.name
+    (cache / "libs" / wrong).write_bytes(b"junk")
+    found_jars = serving.jars()
+    assert found_jars.state == "fail"
+    assert wrong in found_jars.detail
+    assert "has SHA-256" in found_jars.detail
+
+
+def test_java_that_is_not_there(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAOSDRILLS_JAVA", "/nowhere/java")
+    found = serving.java()
+    assert (found.state, "CHAOSDRILLS_JAVA" in found.fix) == ("fail", True)
+    monkeypatch.setenv(serving.ENDPOINT, "kafka.example:9092")
+    assert serving.java().state == "warn"
+
+
+def test_what_others_left(state: Path) -> None:
+    assert (outstanding.drill().state, outstanding.heal_log().state) == ("ok", "ok")
+    node = Node(2, "127.0.0.1:1", ["false"], {}, "/", "/dev/null", "/")
+    nodes.save(Cluster("kafka", "127.0.0.1:1", [node]))
+    target = Target("kafka", "broker 2", "leader", {"node": 2, "pid": 1 << 22, "start_ticks": 1})
+    entry = heal_log.plan("kill", target)
+    assert outstanding.heal_log() == Finding(
+        "heal log", "fail", "not healed: kill of broker 2", "run 'chaos drills heal'."
+    )
+    nodes.forget("kafka")
+    assert outstanding.heal_log() == Finding("heal log", "ok", "1 entries, nothing to heal")
+    path = heal_log.path_of(entry.id)
+    assert path.exists(), "a look heals nothing"
+    path.write_text("{")
+    found = outstanding.heal_log()
+    assert found.state == "fail"
+    assert found.detail.startswith(f"damaged: {path}: ")
+
+
+def test_a_drill_that_is_under_way(state: Path) -> None:
+    lock.hold("mine")
+    try:
+        found = outstanding.drill()
+    finally:
+        lock.release()
+    assert (found.state, found.detail) == ("fail", f"process {os.getpid()} has faults outstanding")
+    assert outstanding.drill().state == "ok"
+
+
+def test_the_kernel_is_believed_about_namespaces() -> None:
+    done = subprocess.run(["unshare", "--user", "--net", "true"], capture_output=True, check=False)
+    assert (rights.namespaces_trouble() == "") == (done.returncode == 0)
+    assert (rights.isolation().state == "ok") == (rights.nf_tables_trouble() == "")
+
+
+def test_a_user_without_rights_is_told_so() -> None:
+    """Asked by a child process that has given its rights away."""
+    ask = (
+        "import os; from chaosdrills.desk.rights import isolation; os.geteuid() or os.setuid(65534); "
+        "found = isolation(); print(found.state, found.detail)"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.startswith("warn not root; "), done.stderr

@@ -1,0 +1,82 @@
+"""Drafts: held to what was asked, to the objectives, and to what the actions take."""
+
+from typing import Any
+
+import pytest
+
+from chaosdrills.core.objectives import Objective
+from chaosdrills.desk.drafting import Draft, experiment, faults
+from chaosdrills.errors import UsageError
+from chaosdrills.observe.arguments import faults_of, heals_of
+from chaosdrills.observe.tolerances import limits_of
+
+OBJECTIVE = Objective("kafka", 120, 300, 7, 90)
+
+
+def drafted(**more: Any) -> dict[str, Any]:
+    return experiment(Draft("mine", **{"objective": OBJECTIVE, **more}))
+
+
+def observe(made: dict[str, Any]) -> dict[str, Any]:
+    return next(it["provider"]["arguments"] for it in made["controls"] if it["name"] == "observe")
+
+
+def test_the_faults_are_those_that_have_an_action() -> None:
+    assert "kill" in faults()
+
+
+def test_everything_that_was_asked_for_is_in_it() -> None:
+    made = drafted(role="id", broker_id=2, topic="t", partitions=3, rate_per_s=50.0, bootstrap="a:1", title="T")
+    assert made["title"] == "T"
+    assert made["configuration"]["kafka_bootstrap_servers"]["default"] == "a:1"
+    assert (observe(made)["name"], observe(made)["rate_per_s"]) == ("mine", 50.0)
+    workload = observe(made)["workload_arguments"]
+    assert (workload["topic"], workload["partitions"]) == ("t", 3)
+    assert workload["bootstrap_servers"] == "${kafka_bootstrap_servers}"
+    limits = limits_of(made)
+    assert (limits.rto_s, limits.rpo_s, limits.max_lost) == (120, 300, 7)
+    fault, wait, heal, whole = made["method"]
+    assert fault["provider"]["func"] == "kill_broker"
+    assert fault["provider"]["arguments"] == {"role": "id", "broker_id": 2}
+    assert wait["provider"]["arguments"] == {"timeout_s": 120}
+    assert [it["provider"]["func"] for it in (heal, whole)] == ["heal_brokers", "wait_whole"]
+    assert made["rollbacks"] == [heal]
+    assert made["steady-state-hypothesis"]["probes"][0]["tolerance"]["range"] == [25.0, 1_000_000]
+    assert faults_of(made, None) == {fault["name"]}
+    assert heals_of(made, None) == frozenset()
+    assert made["extensions"] == [
+        {"name": "chaosdrills", "hits": "kill of broker 2", "minutes": 2, "needs": ["the lab"]}
+    ]
+
+
+def test_without_a_bound_on_lost_records_there_is_no_such_probe() -> None:
+    made = drafted(objective=Objective("kafka", 120, 300, None, 90))
+    assert limits_of(made).max_lost is None
+    assert len(made["steady-state-hypothesis"]["probes"]) == len(drafted()["steady-state-hypothesis"]["probes"]) - 1
+
+
+def test_what_recovers_only_once_healed_is_not_waited_for_before() -> None:
+    made = drafted(role="followers", healed=True)
+    assert observe(made)["parameters"] == {"recovery": "healed"}
+    assert [it["provider"]["func"] for it in made["method"]] == ["kill_broker", "heal_brokers", "wait_whole"]
+    assert made["method"][0]["pauses"] == {"after": 20}
+
+
+def test_more_arguments_of_the_fault_in_their_types() -> None:
+    made = drafted(role="random", arguments={"seed": "5", "partition": "2"})
+    assert made["method"][0]["provider"]["arguments"] == {"role": "random", "seed": 5, "partition": 2}
+    with pytest.raises(UsageError, match="the fault has no argument 'sed'"):
+        drafted(arguments={"sed": "5"})
+    with pytest.raises(UsageError, match="the argument seed is 'five'"):
+        drafted(arguments={"seed": "five"})
+
+
+def test_a_fault_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match="there is no fault 'melt'"):
+        drafted(fault="melt")
+
+
+def test_commands_need_both_halves_and_a_fault_that_takes_them() -> None:
+    for half in ({"inject": ["stop"]}, {"heal": ["start"]}):
+        with pytest.raises(UsageError, match=r"by command needs two commands|hits the lab only"):
+            drafted(**half)

@@ -1,0 +1,45 @@
+"""Which connections a cut silences, and what is said where there can be none."""
+
+import os
+import subprocess
+import sys
+
+from chaosdrills.host import packet_filter
+from chaosdrills.host.nodes import Node
+from chaosdrills.host.packet_filter import _pairs
+from chaosdrills.host.sockets import LISTEN, TcpSocket
+
+UID = 60901
+OPEN, CLOSING = "01", "04"
+CLIENT, CONTROLLER, OTHER = 29092, 29192, 29193
+
+
+def test_every_connection_with_others_is_found_and_none_with_itself() -> None:
+    node = Node(1, "", [], {}, "", "", "", uid=UID, listeners={"client": CLIENT, "controller": CONTROLLER})
+    sockets = [
+        TcpSocket(CLIENT, 0, LISTEN, UID, "1"),
+        TcpSocket(CLIENT, 40001, OPEN, UID, "2"),  # a client, and its end
+        TcpSocket(40001, CLIENT, OPEN, 1000, "3"),
+        TcpSocket(CLIENT, 40002, CLOSING, 0, "0"),  # closed by the node, and not yet by the client
+        TcpSocket(40003, OTHER, OPEN, UID, "4"),  # to a peer
+        TcpSocket(40004, CONTROLLER, OPEN, UID, "5"),  # to itself, and its other end
+        TcpSocket(CONTROLLER, 40004, OPEN, UID, "6"),
+        TcpSocket(40005, 443, OPEN, UID, "7"),  # to something that is no node of the lab
+        TcpSocket(40006, OTHER, OPEN, UID + 1, "8"),  # of another node
+    ]
+    assert _pairs(sockets, node, [CLIENT, CONTROLLER], [OTHER]) == {(CLIENT, 40001), (CLIENT, 40002), (OTHER, 40003)}
+    assert _pairs(sockets, node, [CLIENT], []) == {(CLIENT, 40001), (CLIENT, 40002)}
+
+
+def test_a_rule_is_two_ways() -> None:
+    there, back = packet_filter._pair_rules((CLIENT, 40001))
+    assert there != back
+
+
+def test_without_root_it_says_so() -> None:
+    if os.geteuid() != 0:
+        assert packet_filter.why_not() == "it needs root"
+        return
+    code = "from chaosdrills.host import packet_filter; print(packet_filter.why_not())"
+    argv = ["unshare", "--user", sys.executable, "-c", code]
+    assert subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout == "it needs root\n"

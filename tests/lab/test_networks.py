@@ -1,0 +1,57 @@
+"""Which network a lab gets, and which of those that run will do."""
+
+import pytest
+
+from chaosdrills.errors import UnavailableError
+from chaosdrills.host import packet_filter
+from chaosdrills.lab import kafka_listeners, networks
+
+
+@pytest.fixture(params=["", "it needs root"])
+def why(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Why there is no packet filter; empty if there is."""
+    monkeypatch.setattr(packet_filter, "why_not", lambda: request.param)
+    found: str = request.param
+    return found
+
+
+def test_isolable_is_filtered_where_that_can_be_and_proxied_elsewhere(why: str) -> None:
+    said: list[str] = []
+    assert networks.choose("isolable", said.append) == ("proxied" if why else "filtered")
+    assert ("it needs root" in "".join(said)) is bool(why)
+
+
+def test_filtered_is_refused_with_the_reason_where_it_cannot_be(why: str) -> None:
+    if not why:
+        assert networks.choose("filtered", print) == "filtered"
+        return
+    with pytest.raises(UnavailableError, match=r"by packet filter on this machine: it needs root\.") as raised:
+        networks.choose("filtered", print)
+    assert "--network proxied" in raised.value.hint
+
+
+@pytest.mark.usefixtures("why")
+def test_the_others_are_what_was_asked_for() -> None:
+    assert [networks.choose(wanted, print) for wanted in (None, "plain", "proxied")] == ["plain", "plain", "proxied"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "suiting"),
+    [
+        ("plain", {"plain"}),
+        ("filtered", {"filtered"}),
+        ("proxied", {"proxied"}),
+        ("isolable", {"filtered", "proxied"}),
+    ],
+)
+def test_a_lab_that_runs_suits_what_it_can_do(wanted: str, suiting: set[str]) -> None:
+    assert {actual for actual in ("plain", "filtered", "proxied") if networks.suits(wanted, actual)} == suiting
+
+
+def test_no_two_listeners_of_three_nodes_share_a_port() -> None:
+    for network in ("plain", "filtered", "proxied"):
+        public = [kafka_listeners.public_ports(network, 20000 + node) for node in range(3)]
+        own = [kafka_listeners.own_ports(network, each) for each in public]
+        ports = [port for each in (*public, *own) for port in each.values()]
+        assert len(set(ports)) == len(ports) == {"plain": 6, "filtered": 9, "proxied": 18}[network]
+        assert max(ports) <= 20002 + kafka_listeners.HIGHEST_OFFSET
