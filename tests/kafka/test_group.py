@@ -27,8 +27,9 @@ from tests.kafka.conftest import Drill, StartDrill
 
 pytestmark = pytest.mark.lab
 
-FRESH_S = 1.5
-PARAMETERS = Parameters(baseline_s=5, stable_s=2, watch_s=3, fresh_s=FRESH_S)
+FRESH_S = 2.5
+# Loose about writes, which nothing here is done to: a machine under load must not spoil what is looked for.
+PARAMETERS = Parameters(baseline_s=5, stable_s=2, watch_s=3, fresh_s=FRESH_S, slow_s=4, gap_s=3)
 FRESH = Limits(rto_s=120, max_lost=0, fresh=True)
 
 
@@ -70,11 +71,11 @@ def is_fresh(drill: Drill) -> bool:
 def test_a_killed_members_data_is_stale_until_the_group_rebalances(kafka_lab: Cluster, start_drill: StartDrill) -> None:
     drill = start_drill(consumers=2, partitions=4, session_timeout_s=6)
     assert drill.session.ready["session_timeout_s"] == 6
-    clean(drill)
     shares = owned(kafka_lab, drill)
     assert sorted(partition for share in shares.values() for partition in share) == [0, 1, 2, 3]
     ours = settings(kafka_lab, drill.topic)
 
+    clean(drill)
     killed = kill_consumer("member", 1, configuration=ours)
     victim = killed["consumer"]
     theirs = shares[f"{consumers.CLIENT_ID}{victim}"]
