@@ -32,15 +32,15 @@ def fresh_after_s(history: History, recovery: Recovery, parameters: Parameters) 
     """
     last = recovery.episodes[-1]
     took_ns = freshness_of(history, (last,), (last.begin_ns, last.end_ns), parameters).actual_ns
-    if took_ns is None or not _read_on(history):
+    if took_ns is None or not _read_on(history, last.end_ns):
         return None
     return to_s(took_ns)
 
 
-def _read_on(history: History) -> bool:
-    """Whether the readers of every stream have seen an acknowledged write that was due after all marks of a fault."""
+def _read_on(history: History, until_ns: int) -> bool:
+    """Whether by `until_ns` readers of every stream had seen an acknowledged write, due after all marks of a fault."""
     since_ns = max(history.marks_named("fault_begin", "fault_end", "heal_begin", "heal_end"))
-    reads = by_stream(history.reads)
+    reads = by_stream(history.reads.select(history.reads.completed_ns <= until_ns))
     for stream, written in by_stream(history.writes).items():
         due = written.select((written.outcome == Outcome.OK) & (written.invoked_ns > since_ns))
         if not len(due) or _newest(reads.get(stream)) < int(due.seq.min()):
