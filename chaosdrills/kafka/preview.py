@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaosdrills.errors import DrillError
+from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.faults.fault import Fault, Target
 from chaosdrills.faults.node import NodeFault
 from chaosdrills.kafka import restart, targeting
@@ -13,10 +13,11 @@ from chaosdrills.kafka.client import Admin, ClusterView, Connection
 from chaosdrills.kafka.roles import IN_PARTITION, VIEW_TIMEOUT_S, Chosen, Wish
 from chaosdrills.kafka.targeting import Means
 
-FAULTS = {f"{deed}_broker": deed for deed in targeting.DEEDS} | {"restart_brokers": "restart"}
+FAULTS = {f"{deed}_broker": deed for deed in targeting.DEEDS} | {"restart_brokers": "restart", "kill_consumer": "kill"}
 HEALS = {
     "heal_brokers": "undoes every fault on brokers that is outstanding",
     "start_broker": "undoes the faults on brokers of one role, or on one broker",
+    "heal_consumers": "starts every consumer of the drill that was killed",
 }
 DRILL_TOPIC = "the drill's own topic"
 
@@ -50,6 +51,8 @@ def foresee(func: str, given: Mapping[str, Any], secrets: Mapping[str, Any], sce
     `then` says in words what is only known when the drill runs, `refused` is the error that it would end with.
     Raises `UsageError` for arguments that cannot be used.
     """
+    if func == "kill_consumer":
+        return _consumer(given)
     means = Means.of(given, secrets)
     found: dict[str, Any] = {"hits": [], "then": "", "bounds": _bounds(func, given, means), "refused": None}
     try:
@@ -58,6 +61,16 @@ def foresee(func: str, given: Mapping[str, Any], secrets: Mapping[str, Any], sce
         return found | _fault(FAULTS[func], targeting.wish_of(given, scene.topic), means, scene)
     except DrillError as error:
         return found | {"refused": error}
+
+
+def _consumer(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A member of the drill's own group: there is none before the drill runs."""
+    role, partition = str(given["role"]), targeting.whole("partition", given["partition"], 0)
+    who = {"member": f"the owner of partition {partition} of {DRILL_TOPIC}", "random": "one of them, at random"}
+    if role not in who:
+        raise UsageError(f"there is no role {role!r} among consumers.", f"choose one of {', '.join(who)}.")
+    then = f"a consumer of the drill, a process of this machine: {who[role]}, as it is then; by SIGKILL"
+    return {"hits": [], "then": then, "bounds": ["the drill's own consumers and nothing else"], "refused": None}
 
 
 def _fault(deed: str, wish: Wish, means: Means, scene: Scene) -> dict[str, Any]:

@@ -110,9 +110,8 @@ def _write(drill: ObservedDrill, summary: dict[str, Any], judgement: Judgement |
 def last_lines(summary: dict[str, Any], report: str) -> list[str]:
     """What a drill ends with on the screen."""
     objectives = {objective["name"]: objective for objective in summary["objectives"]}
-    rto, loss = objectives.get("rto"), summary["loss"] or {}
-    recovery = "not measured" if rto is None or rto["actual"] is None else f"{rto['actual']:.3f} s"
-    recovery = "not judged" if rto is None and loss else recovery
+    rto, fresh, loss = objectives.get("rto"), objectives.get("freshness"), summary["loss"] or {}
+    recovery = "not judged" if rto is None and loss else _recovery(rto, fresh)
     allowed = "" if rto is None else f" ({rto['limit']:g} s allowed)"
     lost = "not known" if loss.get("lost") is None else f"{loss['lost']:,}"
     of = f" of {loss['acknowledged']:,} acknowledged records" if loss else ""
@@ -125,6 +124,15 @@ def last_lines(summary: dict[str, Any], report: str) -> list[str]:
         f"Report: {report}",
     ]
     return [" ".join(line.split()) for line in lines]
+
+
+def _recovery(rto: dict[str, Any] | None, fresh: dict[str, Any] | None) -> str:
+    """The measured recovery time; where fresh data is judged too, and took longer, the time until that."""
+    if rto is None or rto["actual"] is None:
+        return "not measured"
+    if fresh is None or (fresh["actual"] is not None and fresh["actual"] <= rto["actual"]):
+        return f"{rto['actual']:.3f} s"
+    return "fresh data not measured" if fresh["actual"] is None else f"{fresh['actual']:.3f} s until data was fresh"
 
 
 def _why(summary: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ def preview(source: str, variables: Sequence[str] = ()) -> tuple[dict[str, Any],
         "faults": faults,
         "heals": [_heal(one, where, resolved) for one, where in actions["heals"]],
         "rollbacks": {"strategy": resolved.rollbacks, "safe": resolved.rollbacks == "always"},
-        "lock": lock.holder(),
+        "lock": lock.held_by(),
         "outstanding": _outstanding(),
     }
     return hiding.hide(found), next(iter(errors), None)
@@ -148,7 +148,7 @@ def _heal(activity: dict[str, Any], where: str, resolved: Resolved) -> dict[str,
 def _blockers() -> list[DrillError]:
     """What would keep any fault from being injected now."""
     errors: list[DrillError] = []
-    if holder := lock.holder():
+    if holder := lock.held_by():
         errors.append(
             UnavailableError(f"another drill holds the lock: {holder}.", "wait until it has ended, or end it first.")
         )

@@ -38,7 +38,7 @@ def test_every_help_has_an_example(name: str) -> None:
     assert f"{name.split()[0]}" in examples[0]
 
 
-@pytest.mark.parametrize("name", set(ALL) - NO_FIGURES)
+@pytest.mark.parametrize("name", sorted(set(ALL) - NO_FIGURES))
 def test_what_prints_figures_can_print_json(name: str) -> None:
     assert any("--json" in option.opts for option in ALL[name].params), f"{name} has no --json"
 

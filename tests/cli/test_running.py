@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chaosdrills.cli.main import drills
-from chaosdrills.faults.kill import kill_target
+from chaosdrills.faults.node import node_target
 from tests.faults import toy
 from tests.faults.injector import injecting_process
 
@@ -42,7 +42,7 @@ def test_nobody_to_talk_to(state: Path, arguments: list[str]) -> None:
 
 def test_faults_that_are_outstanding(state: Path, tmp_path: Path) -> None:
     with toy.toy_cluster(tmp_path) as cluster:
-        with injecting_process("kill", kill_target(cluster, 2, "server 2", "id")) as drill:
+        with injecting_process("kill", node_target(cluster, 2, "server 2", "id")) as drill:
             lines = run("status").stdout.splitlines()
             told = json.loads(run("status", "--json").stdout)
         assert lines[1] == f"Lock: held by process {drill.pid} (another drill)"

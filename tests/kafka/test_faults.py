@@ -76,7 +76,7 @@ def test_commands_hit_a_cluster_that_is_not_the_lab_within_bounds_and_heal_it(la
     assert f"'followers' of {topic}/0 means 2 brokers ({followers}), and max_targets is 1" in str(raised.value)
     with pytest.raises(ActivityFailed, match="the cluster has no broker 9"):
         kill_broker("id", broker_id=9, **by, configuration=there)
-    assert (running(lab), marks, outstanding(), lock.holder()) == ({1, 2, 3}, [], ([], []), "")
+    assert (running(lab), marks, outstanding(), lock.held_by()) == ({1, 2, 3}, [], ([], []), "")
 
     leader = leader_of(lab, topic)
     killed = kill_broker("leader", topic, **by, configuration=there)
@@ -85,14 +85,14 @@ def test_commands_hit_a_cluster_that_is_not_the_lab_within_bounds_and_heal_it(la
     assert listening(lab) == {1, 2, 3} - {leader}
     with pytest.raises(ActivityFailed, match=r"the cluster is degraded already \(.*\): nothing was injected\. Try: "):
         pause_broker("id", broker_id=leader % 3 + 1, target="command", **argvs("kafka", "pause"), configuration=there)
-    assert lock.holder(), "the first fault is still outstanding"
+    assert lock.held_by(), "the first fault is still outstanding"
     again = pause_broker(
         "follower", topic, target="command", **argvs("kafka", "pause"), degraded_ok="true", configuration=there
     )
     assert again["paused"] == 1
     assert heal_brokers(configuration=there) == {"healed": 2, "nothing_to_do": 0}
     assert listening(lab) == {1, 2, 3}
-    assert lock.holder() == ""
+    assert lock.held_by() == ""
     names = ["fault_begin", "fault_end", "fault_begin", "fault_end", "heal_begin", "heal_end"]
     assert [name for name, _ in marks] == names
     wait_whole(90, configuration=there)

@@ -46,7 +46,7 @@ def test_each_in_turn_the_active_controller_last(lab, marks, caplog):
         expected += [("fault_begin", what), ("fault_end", what)]
         expected += [("heal_begin", f"heal of {what}"), ("heal_end", f"heal of {what}")]
     assert marks == expected
-    assert (listening(lab), outstanding(), lock.holder()) == ({1, 2, 3}, ([], []), "")
+    assert (listening(lab), outstanding(), lock.held_by()) == ({1, 2, 3}, ([], []), "")
     assert f"restarting 3 brokers, one at a time: {done['brokers']}" in caplog.text
     assert len(re.findall(r"in sync [0-9.]+ s after broker \d \(rolling restart, \d of 3\)", caplog.text)) == 3
 
@@ -85,7 +85,7 @@ def test_a_broker_that_does_not_start_again_ends_it_and_stays_in_the_heal_log(la
     down = {1, 2, 3} - running(lab)
     assert down == {1}, "only the broker that did not start is down"
     assert [entry.target.handle["node"] for entry in outstanding("kafka")[0]] == [1]
-    assert lock.holder()
+    assert lock.held_by()
     assert heal_brokers(configuration=settings(lab)) == {"healed": 1, "nothing_to_do": 0}
     assert listening(lab) == {1, 2, 3}
 

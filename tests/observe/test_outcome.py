@@ -10,7 +10,7 @@ import pytest
 from chaosdrills.core.judge import Limits
 from chaosdrills.core.summary import Check
 from chaosdrills.observe.folder import EVIDENCE
-from chaosdrills.observe.outcome import NOTHING_OBSERVED, Outcome, conclude
+from chaosdrills.observe.outcome import NOTHING_OBSERVED, Outcome, conclude, last_lines
 from tests.observe.drills import FAULT, over, write_record
 
 NAMES = ["Verdict", "RTO", "Lost", "Why", "Report"]
@@ -151,3 +151,18 @@ def test_a_folder_that_cannot_be_written_costs_the_files_and_not_the_outcome(fol
     told = lines(outcome)
     assert told["Verdict"] == "met"
     assert told["Report"] == "none was written, journals/run cannot be written to: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("rto_s", "fresh_s", "told"),
+    [
+        (0.0, 44.193, "44.193 s until data was fresh (600 s allowed)"),
+        (9.0, 4.2, "9.000 s (600 s allowed)"),
+        (9.0, None, "fresh data not measured (600 s allowed)"),
+        (None, None, "not measured (600 s allowed)"),
+    ],
+)
+def test_the_recovery_time_is_that_of_what_took_longest(rto_s: float | None, fresh_s: float | None, told: str) -> None:
+    objectives = [{"name": "rto", "actual": rto_s, "limit": 600}, {"name": "freshness", "actual": fresh_s}]
+    summary = {"verdict": "unknown", "why": ["why"], "objectives": objectives, "loss": None}
+    assert last_lines(summary, "none")[1] == f"RTO: {told}"
