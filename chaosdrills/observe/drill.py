@@ -22,7 +22,7 @@ from chaosdrills.host.nodes import load
 from chaosdrills.host.processes import this_process
 from chaosdrills.observe.abort import Abort
 from chaosdrills.observe.hold import Hold, at_terminal
-from chaosdrills.observe.live import lag_ns, wait_restored
+from chaosdrills.observe.live import NoBaseline, lag_ns, wait_restored
 from chaosdrills.observe.notes import remark
 from chaosdrills.observe.phases import Phases
 from chaosdrills.observe.plan import Plan
@@ -281,8 +281,13 @@ class ObservedDrill:
         while (left_s := (until_ns - boottime_ns()) / NS) > 0:
             session.snapshot()
             time.sleep(min(POLL_S, left_s))
-        if self._wait_restored(session, self.plan.settle_timeout_s) is None:
-            say(f"the service is not restored {self.plan.settle_timeout_s:g} s later; the load ends all the same")
+        try:
+            restored = self._wait_restored(session, self.plan.settle_timeout_s) is not None
+            why = f"the service is not restored {self.plan.settle_timeout_s:g} s later"
+        except NoBaseline as error:
+            restored, why = False, error.message.rstrip(".")
+        if not restored:
+            say(f"{why}; the load ends all the same")
 
     def _wait_restored(self, session: ObserverSession, timeout_s: float) -> float | None:
         def clock_ns() -> int:

@@ -11,9 +11,14 @@ from chaosdrills.core.freshness import freshness_of
 from chaosdrills.core.history import NO_SEQ, NS, History, Mark, Operations, Outcome, by_stream, to_ns, to_s
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.recovery import Recovery, recovery_of
+from chaosdrills.errors import UnavailableError
 from chaosdrills.observe.reading import read_record
 
 FLUSH_NS = NS // 2  # the observer has written what it knows within this
+
+
+class NoBaseline(UnavailableError):
+    """Recovery cannot be known, however long one waits."""
 
 
 def restored_after_s(recovery: Recovery) -> float | None:
@@ -81,12 +86,14 @@ def wait_restored(
 
     `clock_ns` tells the instant now on the record's clock, and raises if the observer is gone. What was due within
     `slow_s` may still become good, so it is not looked at yet. The pause between looks grows with what a look costs.
+    Raises `NoBaseline` at once if there is none: what comes later cannot give one.
     """
     deadline = time.monotonic() + timeout_s
     while True:
         begun = time.monotonic()
         history = so_far(read_record(record), clock_ns() - lag_ns(parameters))
         recovery = recovery_of(history, parameters)
+        _require_baseline(recovery, parameters)
         took_s = restored_after_s(recovery)
         if fresh and took_s is not None:
             fresh_s = fresh_after_s(history, recovery, parameters)
@@ -97,3 +104,13 @@ def wait_restored(
         if now >= deadline:
             return None
         time.sleep(min(max(poll_s, 5 * (now - begun)), max(0.0, deadline - now)))
+
+
+def _require_baseline(recovery: Recovery, parameters: Parameters) -> None:
+    """Raise once all is known that was due before the first fault, and was not clean for long enough."""
+    seen = recovery.fault_ns is not None and (recovery.load_end_ns or 0) > recovery.fault_ns
+    if seen and recovery.baseline is None:
+        raise NoBaseline(
+            f"under {parameters.stable_s:g} s of clean service before the fault, so recovery cannot be known.",
+            "run the drill again; observer.log and the record tell what was bad just before the fault.",
+        )

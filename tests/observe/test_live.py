@@ -8,7 +8,7 @@ import pytest
 from chaosdrills.core.history import NS
 from chaosdrills.core.recovery import recovery_of
 from chaosdrills.errors import UnavailableError
-from chaosdrills.observe.live import restored_after_s, so_far, wait_restored
+from chaosdrills.observe.live import NoBaseline, restored_after_s, so_far, wait_restored
 from chaosdrills.observe.reading import read_record
 from tests.observe.drills import FAULT, PARAMETERS, write_record
 
@@ -44,6 +44,13 @@ def test_a_dip_that_begins_late_is_seen(tmp_path: Path) -> None:
 def test_without_a_fault_nothing_is_restored(tmp_path: Path) -> None:
     write_record(tmp_path / "record", 30, marks=[], whole=False)
     assert wait(tmp_path / "record", 30) is None
+
+
+def test_without_a_baseline_nothing_can_be_known_and_nobody_waits(tmp_path: Path) -> None:
+    write_record(tmp_path / "record", 30, outage=(8, 9.5), marks=FAULT, whole=False)
+    assert wait(tmp_path / "record", 11) is None, "what was due before the fault may still be seen to be bad"
+    with pytest.raises(NoBaseline, match=r"^under 2 s of clean service before the fault, so recovery cannot be known\."):
+        wait_restored(tmp_path / "record", PARAMETERS, 60, at(12))
 
 
 def test_it_looks_again_until_it_is_restored(tmp_path: Path) -> None:
