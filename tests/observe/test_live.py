@@ -49,7 +49,7 @@ def test_without_a_fault_nothing_is_restored(tmp_path: Path) -> None:
 def test_without_a_baseline_nothing_can_be_known_and_nobody_waits(tmp_path: Path) -> None:
     write_record(tmp_path / "record", 30, outage=(8, 9.5), marks=FAULT, whole=False)
     assert wait(tmp_path / "record", 11) is None, "what was due before the fault may still be seen to be bad"
-    with pytest.raises(NoBaseline, match="^under 2 s of clean service before the fault, so recovery cannot be known"):
+    with pytest.raises(NoBaseline, match="under 2 s of clean service before the fault, so recovery cannot be known"):
         wait_restored(tmp_path / "record", PARAMETERS, 60, at(12))
 
 
