@@ -79,7 +79,7 @@ def test_it_is_the_wheel_that_runs(installed: Installed) -> None:
 
 def test_its_experiments_are_listed_copied_and_valid(installed: Installed) -> None:
     listed = json.loads(installed.run("chaosdrills", "experiments", "list", "--json").stdout)
-    assert [f"{one['name']}.json" for one in listed["experiments"]] == sorted(shipped())
+    assert sorted(f"{one['name']}.json" for one in listed["experiments"]) == sorted(shipped())
     copied = installed.run("chaosdrills", "experiments", "copy", "copies/of")
     assert (copied.returncode, copied.stderr) == (0, "")
     assert copied.stdout.split() == [f"copies/of/{name}" for name in sorted(shipped())]

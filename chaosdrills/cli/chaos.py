@@ -61,13 +61,15 @@ class Wish:
 class Ended:
     """How a run ended. `summary` is None if it was not concluded, `folder` if none was made.
 
-    `rto_at_least_s` is a lower bound where recovery was not measured.
+    `rto_at_least_s` is a lower bound where recovery was not measured. `unwanted`: somebody has asked for its end, by
+    Ctrl-C, a signal or an abort, or an abort condition has: no other run may follow, however far this one came.
     """
 
     summary: dict[str, Any] | None = None
     folder: Path | None = None
     interrupted: bool = False
     rto_at_least_s: float | None = None
+    unwanted: bool = False
 
     @property
     def run(self) -> Run:
@@ -92,6 +94,8 @@ def run_chaos(wish: Wish, quiet: bool = False) -> Ended:
         path = Path(folder) / "outcome.json"
         environment = {**os.environ, **wish.environment(), OUTCOME: str(path)}
         child.process = subprocess.Popen(wish.argv(), env=environment, stdout=sys.stderr if quiet else None)
+        if child.interrupted:  # before there was anybody to pass it on to
+            child.process.terminate()
         status = child.process.wait()
         told = _told(path)
     return _ended(status, told, child.interrupted, wish)
@@ -131,14 +135,15 @@ def _told(path: Path) -> Mapping[str, Any] | None:
 
 
 def _ended(status: int, told: Mapping[str, Any] | None, interrupted: bool, wish: Wish) -> Ended:
+    if status < 0 and not interrupted:
+        raise InternalError(f"chaos was ended by signal {-status}.", "run 'chaos drills heal', and look at its log.")
     if told is not None:
         folder = Path(told["folder"]) if told.get("folder") else None
         cut = interrupted and told.get("status") == "interrupted"
-        return Ended(told.get("summary"), folder, cut, told.get("rto_at_least_s"))
+        unwanted = interrupted or told.get("status") in ("interrupted", "aborted")
+        return Ended(told.get("summary"), folder, cut, told.get("rto_at_least_s"), unwanted)
     if interrupted:
-        return Ended(interrupted=True)
-    if status < 0 or status == 128 + signal.SIGKILL:
-        raise InternalError(f"chaos was ended by signal {-status}.", "run 'chaos drills heal', and look at its log.")
+        return Ended(interrupted=True, unwanted=True)
     if status == 0:
         raise UsageError(
             f"{wish.experiment} was run, but it is no drill: it observes nothing, so there is no verdict.",

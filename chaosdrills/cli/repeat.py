@@ -91,8 +91,8 @@ def _why_stop(ended: "Ended", stop_on_miss: bool) -> str:
     from chaosdrills.faults.heal_log import outstanding
 
     left = [entry.target.label for entry in outstanding()[0] if not entry.held]
-    if ended.interrupted:
-        return "it was interrupted"
+    if ended.unwanted:
+        return "it was interrupted" if ended.interrupted else "the run was aborted, or told to end"
     if left:
         return f"{', '.join(left)} is not healed: run 'chaos drills heal'"
     return "a run missed its objectives" if stop_on_miss and ended.run.verdict == "missed" else ""

@@ -109,9 +109,8 @@ def _set_load(observe: Json, draft: Draft) -> None:
 
 
 def _set_limits(made: Json, draft: Draft) -> None:
-    """The objectives as tolerances, which are the only place where they stand, and the load that is expected."""
+    """The objectives as tolerances, which are the only place where they stand."""
     limits = {
-        "per_s": [draft.rate_per_s / 2, 1_000_000],
         "rto_judged_s": [0, draft.objective.rto_s],
         "rpo_judged_s": [0, draft.objective.rpo_s],
         "lost": [0, draft.objective.max_lost],

@@ -89,9 +89,11 @@ def _lab(options: Mapping[str, Any], say: Say) -> Iterator[Cluster]:
     try:
         yield cluster
     finally:
-        if cluster.owner == me:
-            lifecycle.down(SERVICE)
-        heal_outstanding(SERVICE, lambda entry: entry.mine)
+        try:
+            if cluster.owner == me:
+                lifecycle.down(SERVICE)
+        finally:
+            heal_outstanding(SERVICE, lambda entry: entry.mine)
 
 
 def _observed(

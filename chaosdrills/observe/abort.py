@@ -73,13 +73,15 @@ class Abort:
         with self._asking:
             if self.why or self.closed:
                 return False
-            self.why, self.at_ns, self.children = why, boottime_ns(), descendants()
+            self.why, self.at_ns = why, boottime_ns()
+            self.children = descendants()
         threading.Thread(target=self._insist, name="abort", daemon=True).start()
         return True
 
     def close(self) -> None:
-        """Cut nothing short any more."""
-        self._closed.set()
+        """Cut nothing short any more. An abort that was accepted before is known when this returns."""
+        with self._asking:
+            self._closed.set()
 
     @contextmanager
     def possible(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from chaoslib.types import Configuration, Secrets
 from chaosdrills.errors import DrillError
 from chaosdrills.observe.current import required
 
-__all__ = ["wait_recovered"]
+__all__ = ["require_silence", "wait_recovered"]
 
 
 def wait_recovered(timeout_s: float = 600.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
@@ -27,6 +27,20 @@ def wait_recovered(timeout_s: float = 600.0, configuration: Configuration = None
     if took_s is None:
         raise ActivityFailed(f"the service was not restored within {timeout_s:g} s; it will be healed now.")
     return {"recovered": True, "rto_so_far_s": took_s}
+
+
+def require_silence(at_least_s: float = 5.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Fail unless some stream has had no acknowledgement for `at_least_s`: where writes must have stopped, did they?
+
+    For drills in which an acknowledgement would be a lie. Returns `{"silent_s": float}`.
+    """
+    with failing():
+        silent_s = float(required("require_silence").figures()["silent_s"])
+    if silent_s < float(at_least_s):
+        raise ActivityFailed(
+            f"writes are still acknowledged: the longest silence of a stream is {silent_s:.1f} s, not {at_least_s:g} s."
+        )
+    return {"silent_s": silent_s}
 
 
 @contextmanager

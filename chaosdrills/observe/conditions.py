@@ -64,6 +64,8 @@ class Watch:
 
     def look(self, now_s: float, figures: Mapping[str, Any] | None) -> str:
         """Why to abort now; empty if there is no reason. `figures` are None where they could not be had."""
+        if figures is not None and self._blind(figures):
+            figures = None
         values = {} if figures is None else {"age_s": figures["age_s"], "bad_share": figures["bad_share"]}
         exceeded = {"figures": 0.0} if figures is None else {}
         for name, value in values.items():
@@ -73,6 +75,11 @@ class Watch:
         if figures is None:
             exceeded |= {name: self._worst[name] for name in self._since_s if name in self._worst}
         return self._judge(now_s, exceeded)
+
+    def _blind(self, figures: Mapping[str, Any]) -> bool:
+        """Whether a figure that is watched is not known: an observer that sends nothing any more tells none."""
+        watched = [name for name in ("age_s", "bad_share") if getattr(self.conditions, name) is not None]
+        return any(figures[name] is None for name in watched)
 
     def _judge(self, now_s: float, exceeded: dict[str, float]) -> str:
         for name in [name for name in self._since_s if name not in exceeded]:

@@ -304,7 +304,7 @@ class ObservedDrill:
 
     def _unhealed(self, local: bool = True) -> str:
         """Which of this drill's faults are outstanding, those on this machine's processes if `local`; empty if none."""
-        mine = [entry for entry in outstanding(self.plan.service)[0] if entry.mine]
+        mine = [entry for entry in outstanding()[0] if entry.mine]
         return ", ".join(entry.target.label for entry in mine if local or not is_local(entry.fault))
 
     def check_left(self) -> str:

@@ -8,6 +8,7 @@ standard input is a terminal.
 import os
 import select
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -38,7 +39,8 @@ class Hold:
 
     def wait(self, look: Callable[[], object]) -> bool:
         """Hold; false if nobody said go within `timeout_s`. `look` is called now and then, and may raise."""
-        self._become("held", only_from="ahead")
+        if self._become("held", only_from="ahead"):
+            _forget_entered()
         deadline = time.monotonic() + self.timeout_s
         while self.state == "held":
             if time.monotonic() >= deadline:
@@ -90,6 +92,12 @@ def at_terminal() -> bool:
         return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def _forget_entered() -> None:
+    """Throw away what was typed before anybody was asked: an Enter in the warm-up is no "go"."""
+    if at_terminal():
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def _entered(wait_s: float) -> bool:

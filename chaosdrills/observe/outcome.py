@@ -172,10 +172,25 @@ def _activity_checks(journal: dict[str, Any]) -> list[Check]:
     runs = [*journal.get("run", []), *journal.get("rollbacks", [])]
     failed = [run for run in runs if run.get("status") != "succeeded" or _refused(run)]
     if not failed:
-        return [Check("activities", True, f"all {len(runs)} succeeded"), *_after(journal)]
+        undone = _undone(journal)
+        return [Check("activities", not undone, undone or f"all {len(runs)} succeeded"), *_after(journal)]
     first, *others = failed
     names = "".join(f", {run['activity']['name']!r}" for run in others)
     return [Check("activities", False, f"failed: {_failed(first)}{names}"), *_after(journal)]
+
+
+def _undone(journal: dict[str, Any]) -> str:
+    """Why the method was not done as it stands, though the load has ended in good order; empty if it was.
+
+    A hypothesis that is looked at ``continuously`` ends a method where it fails; what was run then has succeeded.
+    """
+    during = (journal.get("steady_states") or {}).get("during") or []
+    broken = next((state for state in during if not state.get("steady_state_met", True)), None)
+    if broken is not None:
+        probe = broken["probes"][-1] if broken.get("probes") else {"activity": {"name": "the hypothesis"}}
+        return f"{_failed(probe)} did not hold during the method"
+    wanted, done = len((journal.get("experiment") or {}).get("method") or []), len(journal.get("run", []))
+    return f"only {done} of the method's {wanted} activities were run" if done < wanted else ""
 
 
 def _refused(run: dict[str, Any]) -> str:

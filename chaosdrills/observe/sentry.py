@@ -43,7 +43,8 @@ class Sentry:
         while not self._over.wait(POLL_S) and not self._drill.over and not self._drill.abort.why:
             if self._drill.since_fault_s is None or not self._drill.under_load:
                 continue
-            why = self._watch.look(time.monotonic(), self._figures())
+            figures = self._figures()  # which takes its time where the observer hangs
+            why = self._watch.look(time.monotonic(), figures)
             if why:
                 logger.error(f"Abort condition: {why}")
                 self._drill.cut_short(f"its abort condition ({why})")

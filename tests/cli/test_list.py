@@ -40,10 +40,10 @@ def test_what_is_said_of_each() -> None:
     assert (done.exit_code, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     at = lines.index(f"{LOSS}: {json.loads(shipped()[f'{LOSS}.json'])['title']}")
-    assert lines[at + 1].startswith("  hits:  the broker that leads")
+    assert lines[at + 1].startswith("  hits:  kill -9 of the broker that leads")
     assert lines[at + 2 : at + 6] == [
         "  takes: about 2 min",
-        "  needs: the lab, which it starts itself",
+        "  needs: the lab, or a Kafka cluster of your own",
         f"  last:  met, 3 days ago, {folder}",
         f"  run:   chaos run experiments/{LOSS}.json",
     ]

@@ -41,7 +41,7 @@ def test_everything_that_was_asked_for_is_in_it() -> None:
     assert wait["provider"]["arguments"] == {"timeout_s": 120}
     assert [it["provider"]["func"] for it in (heal, whole)] == ["heal_brokers", "wait_whole"]
     assert made["rollbacks"] == [heal]
-    assert made["steady-state-hypothesis"]["probes"][0]["tolerance"]["range"] == [25.0, 1_000_000]
+    assert made["steady-state-hypothesis"]["probes"][0]["tolerance"]["target"] == "share_of_rate", "whatever the rate"
     assert faults_of(made, None) == {fault["name"]}
     assert heals_of(made, None) == frozenset()
     assert made["extensions"] == [

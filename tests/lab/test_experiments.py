@@ -264,7 +264,7 @@ def test_consumer_loss(run: RunIt) -> None:
     done = run("kafka-consumer-loss")
     held(done)
     assert actual(done, "freshness") > 0, "nobody read what the lost member had"
-    assert actual(done, "rto") == 0, "writers do not notice"
+    assert actual(done, "rto") < actual(done, "freshness"), "writers do not notice"
 
 
 @pytest.mark.parametrize("name", LOSSY)

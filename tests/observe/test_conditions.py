@@ -58,9 +58,14 @@ def test_at_once() -> None:
     assert looked(Conditions(age_s=60, for_s=0), (0, OLD)) != [""]
 
 
-def test_what_is_not_measured_exceeds_nothing() -> None:
-    conditions = Conditions(age_s=60, bad_share=0.5, for_s=0)
-    assert looked(conditions, (0, {"age_s": None, "bad_share": None})) == [""]
+def test_what_is_not_watched_exceeds_nothing() -> None:
+    assert looked(Conditions(bad_share=0.5, for_s=0), (0, {"age_s": None, "bad_share": 0.1})) == [""]
+
+
+def test_an_observer_that_sends_nothing_any_more_tells_no_figures() -> None:
+    nothing_due = {"age_s": 0.1, "bad_share": None}
+    looks = looked(Conditions(bad_share=0.5, for_s=10), (0, nothing_due), (10, nothing_due))
+    assert looks == ["", "the observer told no figures for 10.0 s (10 s are allowed)"]
 
 
 def test_figures_that_cannot_be_had() -> None:

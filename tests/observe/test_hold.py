@@ -90,19 +90,30 @@ print("went on:", hold.wait(lambda: told or (told.append(1), print("held", flush
 """
 
 
-def test_enter_at_its_own_terminal() -> None:
+TYPED_BEFORE = """
+import select, sys
+from chaosdrills.observe.hold import Hold
+print("held", flush=True)
+select.select([sys.stdin], [], [])
+print("went on:", Hold(0.5).wait(lambda: None), flush=True)
+"""
+
+
+@pytest.mark.parametrize(("program", "goes_on"), [(HELD, b"True"), (TYPED_BEFORE, b"False")])
+def test_enter_at_its_own_terminal(program: str, goes_on: bytes) -> None:
+    """What was typed before the drill is held, in the warm-up, is no "go"."""
     child, master = pty.fork()
     if child == 0:
         os.chdir(REPOSITORY)
-        os.execv(sys.executable, [sys.executable, "-c", HELD])
+        os.execv(sys.executable, [sys.executable, "-c", program])
     seen = b""
     try:
         while b"held" not in seen:
             seen += os.read(master, 1024)
         os.write(master, b"\n")
-        while b"went on" not in seen:
+        while b"went on" not in seen or not seen.endswith(b"\n"):
             seen += os.read(master, 1024)
-        assert b"went on: True" in seen
+        assert b"went on: " + goes_on in seen
     finally:
         os.close(master)
         os.waitpid(child, 0)

@@ -166,3 +166,27 @@ def test_the_recovery_time_is_that_of_what_took_longest(rto_s: float | None, fre
     objectives = [{"name": "rto", "actual": rto_s, "limit": 600}, {"name": "freshness", "actual": fresh_s}]
     summary = {"verdict": "unknown", "why": ["why"], "objectives": objectives, "loss": None}
     assert last_lines(summary, "none")[1] == f"RTO: {told}"
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (
+            {"experiment": {"method": [{}, {}]}},
+            "activities: only 1 of the method's 2 activities were run",
+        ),
+        (
+            {
+                "steady_states": {
+                    "before": {"steady_state_met": True, "probes": []},
+                    "during": [{"steady_state_met": False, "probes": [activity("writes are acknowledged", "failed")]}],
+                }
+            },
+            "activities: 'writes are acknowledged' did not hold during the method",
+        ),
+    ],
+)
+def test_a_method_that_was_not_done_as_it_stands_is_never_met(folder: Path, more: dict[str, Any], why: str) -> None:
+    write_record(folder / "record", marks=FAULT)
+    outcome = conclude(over(folder), journal(**more))
+    assert (outcome.summary["verdict"], outcome.summary["why"]) == ("unknown", [why])
