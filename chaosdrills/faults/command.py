@@ -14,12 +14,14 @@ again; without it the exit statuses are all that is known, and a heal is needed 
 Nothing of the environment is written down. A heal runs with the environment of whoever heals.
 """
 
+import os
 import re
 import secrets
 import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,10 @@ class Command:
 
         Raises `UnavailableError` if it fails, is not over in time, or if the target is healthy all the same.
         """
+        begun = _begun(target)
+        begun.touch()
         self._do(target, "inject", f"{self.describe(target)}: its inject", "its heal is still to be done")
+        begun.unlink(missing_ok=True)
         deadline = time.monotonic() + target.handle["timeout_s"]
         while target.handle.get("check") and self._healthy(target, without=True):
             if time.monotonic() >= deadline:
@@ -77,15 +82,19 @@ class Command:
             time.sleep(POLL_S)
 
     def needs_heal(self, target: Target) -> bool:
-        """Whether the check fails; always, where there is none: then only a heal that was done says otherwise."""
+        """Whether the check fails; always, where there is none: then only a heal that was done says otherwise.
+
+        And always, whatever the check says, where nobody has seen `inject` end well: it may still be at work.
+        """
         _require_handle(target.handle)
-        return not self._healthy(target, without=False)
+        return _begun(target).exists() or not self._healthy(target, without=False)
 
     def heal(self, target: Target) -> bool:
         """Run `heal` to its end. Raises `UnavailableError` if it fails or is not over in time."""
         if not self.needs_heal(target):
             return False
         self._do(target, "heal", "its heal", "it is not healed")
+        _begun(target).unlink(missing_ok=True)
         return True
 
     def wait_healed(self, target: Target, timeout_s: float) -> None:
@@ -210,14 +219,23 @@ def _run(target: Target, step: str, timeout_s: float) -> Ended:
     try:
         log = _log(target, step)
         _append(log, f"{_BEGIN} {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {shlex.join(argv)}")
-        ended = run(argv, log, _cwd(target), timeout_s)
-        how = f"ended after {timeout_s:g} s" if ended.status is None else f"exit status {ended.status}"
-        _append(log, f"{_END} {how}, {ended.took_s:.1f} s")
     except OSError as error:
-        raise UnavailableError(
-            f"cannot keep the output of {step} in {error.filename}: {error.strerror}.", "make room on that disk."
-        ) from error
+        if step == "inject":
+            raise UnavailableError(
+                f"cannot keep the output of {step} in {error.filename}: {error.strerror}; nothing was injected.",
+                "make room on that disk.",
+            ) from error
+        log = Path(os.devnull)  # a heal is done though nothing can be kept of it
+    ended = run(argv, log, _cwd(target), timeout_s)
+    how = f"ended after {timeout_s:g} s" if ended.status is None else f"exit status {ended.status}"
+    with suppress(OSError):
+        _append(log, f"{_END} {how}, {ended.took_s:.1f} s")
     return ended
+
+
+def _begun(target: Target) -> Path:
+    """A file that is there from before `inject` starts until it has ended well, or a heal has."""
+    return state_dir("commands") / f"{re.sub(r'[^0-9a-zA-Z]', '', str(target.handle['id']))}.begun"
 
 
 def _require_handle(handle: Mapping[str, Any]) -> None:

@@ -129,9 +129,9 @@ def _judge(entry: Entry, force: bool) -> Outcome | Fault:
     try:
         if not (entry.before_boot and fault.local) and fault.needs_heal(entry.target):
             return fault
-    except (DrillError, KeyError, TypeError) as error:
+        heal_log.remove(entry)
+    except Exception as error:  # one entry, however odd, keeps no other from being healed
         return _failure(entry, error)
-    heal_log.remove(entry)
     return _outcome(entry, "nothing to do")
 
 
@@ -157,7 +157,7 @@ def _heal_all(todo: list[tuple[Entry, Fault]], timeout_s: float) -> list[Outcome
     for entry, fault in todo:
         try:
             fault.heal(entry.target)
-        except (DrillError, OSError) as error:
+        except Exception as error:
             failures[entry.id] = _failure(entry, error)
     return [failures.get(entry.id) or _wait(entry, fault, timeout_s) for entry, fault in todo]
 
@@ -166,9 +166,9 @@ def _wait(entry: Entry, fault: Fault, timeout_s: float) -> Outcome:
     """Wait until it is healed and remove its entry, or keep it."""
     try:
         fault.wait_healed(entry.target, timeout_s)
-    except DrillError as error:
+        heal_log.remove(entry)
+    except Exception as error:
         return _failure(entry, error)
-    heal_log.remove(entry)
     return _outcome(entry, "healed")
 
 

@@ -12,7 +12,7 @@ from chaosdrills.faults.fault import Target
 from chaosdrills.host import network
 from chaosdrills.host.network import Effect
 from chaosdrills.host.nodes import Cluster, Node, load
-from chaosdrills.host.processes import wait_until
+from chaosdrills.host.processes import is_alive, wait_until
 from chaosdrills.host.sockets import accepts
 
 FROM = {"all": "", "peers": " from its peers", "clients": " from its clients"}
@@ -45,7 +45,8 @@ class NetworkFault:
         network.impose(cluster, network.effect_of(target.handle))
 
     def needs_heal(self, target: Target) -> bool:
-        """Whether it is in force, though the lab itself may be gone."""
+        """Whether it is in force, though the lab itself may be gone. Raises `UnavailableError` where its proxy is."""
+        _require_proxy(target)
         return network.effect_of(target.handle) in _in_force(target)
 
     def heal(self, target: Target) -> bool:
@@ -77,6 +78,18 @@ def network_target(cluster: Cluster, effect: Effect, label: str, role: str, able
             f'{wanted}\', or give the experiment\'s lab control the options {{"network": "{wanted}"}}.',
         )
     return Target(cluster.service, label, role, {"network": cluster.network, **asdict(effect)})
+
+
+def _require_proxy(target: Target) -> None:
+    """A dead proxy imposes nothing, and yet nobody reaches any node of its lab: that is not healed."""
+    cluster = load(target.service)
+    if cluster is None or cluster.proxy is None or (cluster.owner is not None and not is_alive(cluster.owner)):
+        return
+    if not is_alive(cluster.proxy):
+        raise UnavailableError(
+            f"the {target.service} lab's proxy does not run, so no node of it can be reached.",
+            f"run 'chaos drills lab down {target.service}', and start the lab again.",
+        )
 
 
 def _node(target: Target) -> Node | None:

@@ -9,7 +9,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
 from chaosdrills.faults.node import NodeFault, node_of, victim_of
 from chaosdrills.host.nodes import Node
-from chaosdrills.host.processes import is_paused, send_signal, thread_states, wait_until
+from chaosdrills.host.processes import is_paused, is_stopping, send_signal, thread_states, wait_until
 
 STOPPED_TIMEOUT_S = 10.0
 
@@ -53,9 +53,9 @@ class Pause(NodeFault):
             )
 
     def needs_heal(self, target: Target) -> bool:
-        """Whether the lab is still there and the process is paused, or its node does not run any more."""
+        """Whether the lab is still there and the process is paused, or will be, or its node does not run any more."""
         node, victim = node_of(target), victim_of(target)
-        return node is not None and (not node.alive or "T" in thread_states(victim))
+        return node is not None and (not node.alive or "T" in thread_states(victim) or is_stopping(victim))
 
     def heal(self, target: Target) -> bool:
         """Let the process go on, or start its node again if it died. Raises `UnavailableError` if it cannot be."""

@@ -30,7 +30,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.host.files import write_json
 from chaosdrills.host.locks import held
 from chaosdrills.host.paths import state_dir
-from chaosdrills.host.processes import Identity, is_alive, spawn, uninterrupted
+from chaosdrills.host.processes import Identity, is_alive, spawn, stop, uninterrupted
 
 VERSION = 1
 CHANGE_S = 30.0
@@ -148,7 +148,11 @@ def start_node(service: str, node_id: int) -> bool:
             return False
         with uninterrupted():  # a process that nobody wrote down holds the node's ports for ever
             node.process, node.stopping = spawn(node.argv, Path(node.log), Path(node.cwd), node.env), False
-            save(cluster)
+            try:
+                save(cluster)
+            except BaseException:
+                stop([node.process])
+                raise
         return True
 
 

@@ -51,6 +51,15 @@ def is_alive(identity: Identity) -> bool:
     return identify(identity.pid) == identity
 
 
+def is_stopping(identity: Identity) -> bool:
+    """Whether SIGSTOP was sent to this process and has not stopped it yet: it is pending (proc(5), ShdPnd)."""
+    with suppress(OSError):
+        status = Path(f"/proc/{identity.pid}/status").read_text()
+        pending = next(line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd:"))
+        return bool(int(pending, 16) >> (signal.SIGSTOP - 1) & 1) and is_alive(identity)
+    return False
+
+
 def thread_states(identity: Identity) -> set[str]:
     """The states of all threads of exactly this process: letters of proc(5), "T" for stopped. Empty if it is gone.
 

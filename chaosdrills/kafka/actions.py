@@ -191,10 +191,11 @@ def restart_brokers(
 ) -> dict:
     """Restart brokers one at a time, as planned work: stop, start, wait until all replicas are in sync, next.
 
-    `brokers`: their ids, none for all. By id, the active controller last. `target`: "lab", or "command", where `inject`
-    stops and `heal` starts one, as in `kill_broker`. After each, `in_sync_timeout_s` for the replicas. Each stop is
-    marked as a fault and each start as its heal. Returns `{"restarted": 3, "brokers": "1, 3, 2", "took_s": 31.5}`;
-    fails, leaving the others alone, if the cluster is not in sync before, or one does not stop, start or catch up.
+    `brokers`: their ids, none for all (by command they must be named). By id, the active controller last. `target`:
+    "lab", or "command", where `inject` stops and `heal` starts one, as in `kill_broker`. After each,
+    `in_sync_timeout_s` for the replicas. Each stop is marked as a fault and each start as its heal. Returns
+    `{"restarted": 3, "brokers": "1, 3, 2", "took_s": 31.5}`; fails, leaving the others alone, if the
+    cluster is not in sync before, or one does not stop, start or catch up.
     """
     given = locals()
     with failing():
@@ -359,6 +360,8 @@ def failing() -> Iterator[None]:
         yield
     except DrillError as error:
         raise ActivityFailed(str(error)) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ActivityFailed(f"an argument cannot be used: {error}. Try: correct it in the experiment.") from error
 
 
 def drill_topic(configuration: Configuration = None) -> str:

@@ -263,9 +263,16 @@ def _named(topic: str, configuration: Configuration) -> str:
 
 def _look(configuration: Configuration, secrets: Secrets, topic: str, timeout_s: float) -> tuple:
     """An `Admin` and the partitions of `topic`, or of all topics."""
+    from chaosdrills.errors import UnavailableError
     from chaosdrills.kafka.admin import connection_of
     from chaosdrills.kafka.client import Admin
     from chaosdrills.kafka.partitions import partitions_of
 
     admin = Admin(connection_of(configuration, secrets))
-    return admin, partitions_of(admin.view(float(timeout_s)), topic)
+    found = partitions_of(admin.view(float(timeout_s)), topic)
+    if not found:
+        raise UnavailableError(
+            "no topic can be seen: the cluster has none, or this user may describe none.",
+            "give this user the right to describe topics; without it nothing is known of them.",
+        )
+    return admin, found

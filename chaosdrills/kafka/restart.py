@@ -52,6 +52,8 @@ def order_of(wanted: Sequence[int], known: Iterable[int], means: Means, connecti
     for broker in wanted:
         if broker not in known:
             raise UsageError(f"the cluster has no broker {broker}.", f"choose from {', '.join(map(str, known))}.")
+    if means.target == "command" and not wanted:
+        raise UsageError("no broker is named, and by command not all are meant unasked.", "give 'brokers', their ids.")
     brokers = sorted(set(wanted)) or known
     try:
         [controller] = choose(Wish("controller"), lab_of(means, connection), connection)

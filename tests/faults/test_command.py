@@ -1,5 +1,6 @@
 """The fault `command`: on a toy cluster's servers, and on files where only the commands matter."""
 
+import errno
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import threading
 import pytest
 
 from chaosdrills.errors import UnavailableError, UsageError
-from chaosdrills.faults import marking
+from chaosdrills.faults import command, marking
 from chaosdrills.faults.command import Command, argv_of, command_target, filled, said
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.faults.healing import heal_outstanding
@@ -110,6 +111,32 @@ def test_an_inject_that_is_interrupted_is_ended_and_healed_later(fault, lamp, tm
     assert len(outstanding()[0]) == 1
     assert results() == ["healed"]
     assert lamp.exists()
+
+
+def test_while_inject_may_still_be_at_work_no_check_says_that_all_is_well(fault, lamp):
+    """Its injector is killed before the command has bitten: the target looks healthy, and will not stay so."""
+    target = on(lamp, heal=["sh", "-c", f"echo healed >> {lamp}"], inject=["false"])
+    with pytest.raises(UnavailableError, match="its inject ended with exit status 1"):
+        inject(fault, [target])
+    assert lamp.exists(), "what the check looks at"
+    assert fault.needs_heal(target)
+    assert results() == ["healed"]
+    assert lamp.read_text() == "healed\n"
+    assert not fault.needs_heal(target)
+
+
+def test_a_heal_is_done_though_its_output_cannot_be_kept(fault, lamp, state, monkeypatch):
+    inject(fault, [on(lamp)])
+    monkeypatch.setattr(command, "_append", full_disk)
+    assert results() == ["healed"]
+    assert lamp.exists()
+    with pytest.raises(UnavailableError, match=r"cannot keep the output of inject in .*: No space left on device"):
+        fault.inject(on(lamp))
+    assert lamp.exists(), "nothing was injected"
+
+
+def full_disk(log, line):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(log))
 
 
 def test_a_heal_that_fails_keeps_its_entry_until_one_succeeds(fault, lamp, tmp_path, marks):

@@ -223,3 +223,18 @@ def test_alone_gives_the_lock_back_where_nothing_was_injected():
     with pytest.raises(UnavailableError), alone():
         raise UnavailableError("no such broker")
     assert not lock.held_by()
+
+
+def test_one_odd_entry_keeps_no_other_from_being_healed(cluster, monkeypatch):
+    kill(cluster, 1, 3)
+    wait_healed, seen = Kill.wait_healed, []
+
+    def odd(self, target, timeout_s):
+        seen.append(target.handle["node"])
+        if len(seen) == 1:
+            raise RuntimeError("nobody has thought of this")
+        wait_healed(self, target, timeout_s)
+
+    monkeypatch.setattr(Kill, "wait_healed", odd)
+    assert [outcome.result for outcome in heal_outstanding().outcomes] == ["failed", "healed"]
+    assert len(outstanding()[0]) == 1

@@ -10,7 +10,7 @@ import pytest
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host import nodes
 from chaosdrills.host.nodes import Cluster, Node
-from chaosdrills.host.processes import Identity, stop, this_process
+from chaosdrills.host.processes import Identity, is_alive, stop, this_process
 
 NOBODY = Identity(2**22 + 1, 1)
 
@@ -131,3 +131,20 @@ def test_that_a_node_was_told_to_end_is_written_down_until_it_is_started(stopped
     again = nodes.load("toy")
     assert again is not None
     assert not again.nodes[0].stopping
+
+
+def test_a_node_that_cannot_be_written_down_is_ended_again(
+    stopped: Cluster, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk: else nobody would know of it, and it would hold the node's ports."""
+    seen: list[Identity] = []
+
+    def full_disk(cluster: Cluster) -> None:
+        seen.extend(node.process for node in cluster.nodes if node.process)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes, "save", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            nodes.start_node("toy", 1)
+    assert [is_alive(process) for process in seen] == [False]

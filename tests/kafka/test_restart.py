@@ -60,6 +60,8 @@ def test_by_command_one_that_is_named(lab, marks):
     assert [mark for mark in marks if mark[0] == "fault_end"] == [("fault_end", what)]
     with pytest.raises(ActivityFailed, match=r"the cluster has no broker 7\. Try: choose from 1, 2, 3\."):
         restart_brokers([7], configuration=settings(lab))
+    with pytest.raises(ActivityFailed, match="no broker is named, and by command not all are meant unasked"):
+        restart_brokers(target="command", **argvs("kafka", "stop"), configuration=elsewhere(lab))
 
 
 def test_a_cluster_that_is_degraded_is_left_alone(lab, marks):
