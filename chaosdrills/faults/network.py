@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults.fault import Target
+from chaosdrills.faults.node import lab_of
 from chaosdrills.host import network
 from chaosdrills.host.network import Effect
 from chaosdrills.host.nodes import Cluster, Node, load
@@ -82,10 +83,8 @@ def network_target(cluster: Cluster, effect: Effect, label: str, role: str, able
 
 def _require_proxy(target: Target) -> None:
     """A dead proxy imposes nothing, and yet nobody reaches any node of its lab: that is not healed."""
-    cluster = load(target.service)
-    if cluster is None or cluster.proxy is None or (cluster.owner is not None and not is_alive(cluster.owner)):
-        return
-    if not is_alive(cluster.proxy):
+    cluster = lab_of(target)
+    if cluster is not None and cluster.proxy is not None and not is_alive(cluster.proxy):
         raise UnavailableError(
             f"the {target.service} lab's proxy does not run, so no node of it can be reached.",
             f"run 'chaos drills lab down {target.service}', and start the lab again.",

@@ -99,10 +99,14 @@ def victim_of(target: Target) -> Identity:
 
 def node_of(target: Target) -> Node | None:
     """The written-down node; None if its lab is gone, was ended by its owner's death, or has no such node."""
+    cluster = lab_of(target)
+    return next((node for node in cluster.nodes if node.id == target.handle["node"]), None) if cluster else None
+
+
+def lab_of(target: Target) -> Cluster | None:
+    """The written-down lab; None if it is gone, or was ended by its owner's death."""
     cluster = load(target.service)
-    if cluster is None or (cluster.owner is not None and not is_alive(cluster.owner)):
-        return None
-    return next((node for node in cluster.nodes if node.id == target.handle["node"]), None)
+    return None if cluster is None or (cluster.owner is not None and not is_alive(cluster.owner)) else cluster
 
 
 def end(victim: Identity, signum: int, timeout_s: float) -> bool | None:
