@@ -139,8 +139,8 @@ def _ended(status: int, told: Mapping[str, Any] | None, interrupted: bool, wish:
         raise InternalError(f"chaos was ended by signal {-status}.", "run 'chaos drills heal', and look at its log.")
     if told is not None:
         folder = Path(told["folder"]) if told.get("folder") else None
-        cut = interrupted and told.get("status") == "interrupted"
-        unwanted = interrupted or told.get("status") in ("interrupted", "aborted")
+        short = told.get("status") in ("interrupted", "aborted")
+        cut, unwanted = interrupted and short, interrupted or short
         return Ended(told.get("summary"), folder, cut, told.get("rto_at_least_s"), unwanted)
     if interrupted:
         return Ended(interrupted=True, unwanted=True)

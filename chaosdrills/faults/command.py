@@ -22,15 +22,20 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from chaosdrills.core.strict import loads
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults import marking
 from chaosdrills.faults.fault import Target
-from chaosdrills.host.commands import Ended, run
+from chaosdrills.host.commands import Ended, end, run
+from chaosdrills.host.files import write_json
 from chaosdrills.host.paths import state_dir
+from chaosdrills.host.processes import Identity
 
 TIMEOUT_S = 60.0
 CHECK_TIMEOUT_S = 10.0
@@ -65,14 +70,15 @@ class Command:
     def inject(self, target: Target) -> None:
         """Run `inject`, and return when it has ended and the check, if there is one, sees that something was hit.
 
-        Raises `UnavailableError` if it fails, is not over in time, or if the target is healthy all the same.
+        Raises `UnavailableError` if it fails, is not over in time, if the target is healthy all the same, or if the
+        check cannot be run: then nobody knows whether anything was hit.
         """
         begun = _begun(target)
         begun.touch()
         self._do(target, "inject", f"{self.describe(target)}: its inject", "its heal is still to be done")
         begun.unlink(missing_ok=True)
         deadline = time.monotonic() + target.handle["timeout_s"]
-        while target.handle.get("check") and self._healthy(target, without=True):
+        while target.handle.get("check") and self._asked(target):
             if time.monotonic() >= deadline:
                 raise UnavailableError(
                     f"{self.describe(target)}: its check finds it healthy {target.handle['timeout_s']:g} s later: "
@@ -93,6 +99,7 @@ class Command:
         """Run `heal` to its end. Raises `UnavailableError` if it fails or is not over in time."""
         if not self.needs_heal(target):
             return False
+        _end_inject(target)
         self._do(target, "heal", "its heal", "it is not healed")
         _begun(target).unlink(missing_ok=True)
         return True
@@ -117,9 +124,13 @@ class Command:
         if not target.handle.get("check"):
             return without
         try:
-            return _run(target, "check", min(CHECK_TIMEOUT_S, target.handle["timeout_s"])).status == 0
+            return self._asked(target)
         except UnavailableError:
             return False
+
+    def _asked(self, target: Target) -> bool:
+        """What the check says, no if it hangs. Raises `UnavailableError` if it cannot be run."""
+        return _run(target, "check", min(CHECK_TIMEOUT_S, target.handle["timeout_s"])).status == 0
 
     def _do(self, target: Target, step: str, who: str, therefore: str) -> None:
         ended = _run(target, step, target.handle["timeout_s"])
@@ -226,7 +237,8 @@ def _run(target: Target, step: str, timeout_s: float) -> Ended:
                 "make room on that disk.",
             ) from error
         log = Path(os.devnull)  # a heal is done though nothing can be kept of it
-    ended = run(argv, log, _cwd(target), timeout_s)
+    started = partial(_note_inject, target) if step == "inject" else lambda _: None
+    ended = run(argv, log, _cwd(target), timeout_s, started)
     how = f"ended after {timeout_s:g} s" if ended.status is None else f"exit status {ended.status}"
     with suppress(OSError):
         _append(log, f"{_END} {how}, {ended.took_s:.1f} s")
@@ -234,8 +246,23 @@ def _run(target: Target, step: str, timeout_s: float) -> Ended:
 
 
 def _begun(target: Target) -> Path:
-    """A file that is there from before `inject` starts until it has ended well, or a heal has."""
+    """A file that is there from before `inject` starts until it has ended well, or a heal has.
+
+    While it runs its process is in it (``{"pid": 1, "start_ticks": 2}``): a heal ends what a killed drill left at work.
+    """
     return state_dir("commands") / f"{re.sub(r'[^0-9a-zA-Z]', '', str(target.handle['id']))}.begun"
+
+
+def _note_inject(target: Target, process: Identity) -> None:
+    with suppress(OSError):
+        write_json(_begun(target), asdict(process))
+
+
+def _end_inject(target: Target) -> None:
+    """End an `inject` that its drill, killed in the middle of it, has left at work: it must not hit what is healed."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        written = loads(_begun(target).read_bytes())
+        end(Identity(int(written["pid"]), int(written["start_ticks"])))
 
 
 def _require_handle(handle: Mapping[str, Any]) -> None:
@@ -252,8 +279,13 @@ def _require_handle(handle: Mapping[str, Any]) -> None:
 
 
 def _append(log: Path, line: str) -> None:
-    with open(log, "a") as file:
+    with open(log, "a", opener=_private) as file:
         file.write(f"{line}\n")
+
+
+def _private(path: str, flags: int) -> int:
+    """Only we read what commands say: it may hold what is nobody else's business."""
+    return os.open(path, flags, 0o600)
 
 
 def _log(target: Target, step: str) -> Path:

@@ -1,7 +1,7 @@
 """Healing: undo what the heal log says, from any process and folder, as often as one likes."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,11 @@ from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.faults import heal_log, lock, marking, registry
 from chaosdrills.faults.fault import HEAL_TIMEOUT_S, Fault
 from chaosdrills.faults.heal_log import Entry
+from chaosdrills.host.locks import held
+from chaosdrills.host.paths import state_dir
+
+LOCK = "healing.lock"
+HEALER_S = 2 * HEAL_TIMEOUT_S
 
 Result = Literal["healed", "nothing to do", "refused", "failed"]
 
@@ -63,7 +68,17 @@ def heal_outstanding(
     An entry whose environment runs already, or is gone, is removed. One whose owner is another living process is
     refused, unless `force`. One that fails keeps its entry. Marks are written only if there is something to do, and
     `heal_end` only if all of it was done. A service is healed even where its marks fail: that is told, not raised.
+
+    One process heals at a time: what another one is healing is waited for, and is nothing to do then. Raises
+    `UnavailableError` if that takes longer than `HEALER_S`.
     """
+    with ExitStack() as stack:
+        with suppress(OSError):  # a full disk keeps nobody from healing
+            stack.enter_context(held(state_dir() / LOCK, HEALER_S, "healing"))
+        return _heal_outstanding(service, wanted, force, timeout_s)
+
+
+def _heal_outstanding(service: str, wanted: Callable[[Entry], bool], force: bool, timeout_s: float) -> Healing:
     entries, damaged = heal_log.outstanding(service)
     outcomes = [_from_damage(each) for each in damaged]
     todo: list[tuple[Entry, Fault]] = []

@@ -14,7 +14,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
 from chaosdrills.faults.node import NodeFault, end, node_of, victim_of
 from chaosdrills.host.nodes import note_stopping
-from chaosdrills.host.processes import is_paused
+from chaosdrills.host.processes import Identity, is_paused, uninterrupted
 
 STOP_TIMEOUT_S = 60.0
 KILLED_TIMEOUT_S = 10.0
@@ -47,16 +47,20 @@ class Stop(NodeFault):
         about to end can neither be drilled with nor be healed.
         """
         victim, timeout_s = victim_of(target), float(target.handle.get("timeout_s", STOP_TIMEOUT_S))
-        note_stopping(target.service, victim)
+        noted = False
         try:
+            with uninterrupted():
+                note_stopping(target.service, victim)
+                noted = True
             gone = end(victim, self.sends, timeout_s)
         except BaseException:
-            end(victim, signal.SIGKILL, KILLED_TIMEOUT_S)
+            if noted:
+                _kill(target, victim)
             raise
         if gone is None:
             raise self.not_hit(target)
         if not gone:
-            end(victim, signal.SIGKILL, KILLED_TIMEOUT_S)
+            _kill(target, victim)
             raise UnavailableError(
                 f"{target.label} (process {victim.pid}) did not end within {timeout_s:g} s of SIGTERM, and was killed.",
                 "read its log; give it more time with 'timeout_s', or drill with a kill.",
@@ -71,10 +75,19 @@ class Stop(NodeFault):
         """Start the node again, once it is down. Raises `UnavailableError` if it cannot be started."""
         node = node_of(target)
         if node is not None and node.stopping and node.process is not None:
-            end(node.process, signal.SIGKILL, KILLED_TIMEOUT_S)
+            _kill(target, node.process)
         return super().heal(target)
 
 
 def stopping_within(target: Target, timeout_s: float) -> Target:
     """`target`, which may take `timeout_s` to end in good order."""
     return replace(target, handle={**target.handle, "timeout_s": timeout_s})
+
+
+def _kill(target: Target, process: Identity) -> None:
+    """Have it down, whatever it was about to do. Raises `UnavailableError` if it outlives SIGKILL by 10 s."""
+    if end(process, signal.SIGKILL, KILLED_TIMEOUT_S) is False:
+        raise UnavailableError(
+            f"{target.label} (process {process.pid}) does not end on SIGKILL.",
+            "look at it with 'ps'; the disk may hang.",
+        )

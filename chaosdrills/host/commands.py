@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaosdrills.errors import UnavailableError
-from chaosdrills.host.processes import uninterrupted
+from chaosdrills.host.processes import Identity, identify, is_alive, uninterrupted, wait_gone
 
 GRACE_S = 2.0
 KILLED_S = 10.0
@@ -24,8 +24,12 @@ class Ended:
     took_s: float
 
 
-def run(argv: Sequence[str], log: Path, cwd: Path, timeout_s: float) -> Ended:
+def run(
+    argv: Sequence[str], log: Path, cwd: Path, timeout_s: float, started: Callable[[Identity], None] = lambda _: None
+) -> Ended:
     """Run `argv` in `cwd`, its output appended to `log`, no standard input; end it after `timeout_s`.
+
+    `started` is told which process it is, so that somebody else can end it (`end`) where this one is killed.
 
     It has a session of its own, so that Ctrl-C does not reach it. It and what it started there are ended (SIGTERM,
     then SIGKILL) where it does not end in time, or where the wait for it is interrupted. Raises `UnavailableError` if
@@ -38,6 +42,7 @@ def run(argv: Sequence[str], log: Path, cwd: Path, timeout_s: float) -> Ended:
                 process = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, start_new_session=True
                 )
+                _tell(process.pid, started)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise UnavailableError(
@@ -51,6 +56,23 @@ def run(argv: Sequence[str], log: Path, cwd: Path, timeout_s: float) -> Ended:
             if status is None:
                 _end(process)
     return Ended(status, time.monotonic() - begun)
+
+
+def end(command: Identity) -> bool:
+    """End a command that nobody waits for any more, and what it started in its session; false if it has ended."""
+    if not is_alive(command):
+        return False
+    for signum, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, KILLED_S)):
+        with suppress(ProcessLookupError):
+            os.killpg(command.pid, signum)
+        wait_gone([command], wait_s)
+    return True
+
+
+def _tell(pid: int, started: Callable[[Identity], None]) -> None:
+    identity = identify(pid)
+    if identity is not None:
+        started(identity)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -14,6 +14,7 @@ on their way out, where the sender would be told: its kernel is to see what it s
 to repeat them ever more slowly. Since an arriving packet has no user, the sender's is put down in its mark.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -31,6 +32,8 @@ FIRST_UID = 60900
 PREFIX = "chaosdrills-"
 OUT, IN = "out", "in"
 TRIAL_S = 20.0
+NO_NFTABLES = (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP, errno.ENOENT, errno.EINVAL)
+NOT_ALLOWED = (errno.EPERM, errno.EACCES)
 
 Pair = tuple[int, int]  # the ports of a connection: the listener's, and the one that the kernel chose
 
@@ -94,11 +97,16 @@ def cuts(service: str) -> list[tuple[int, str]]:
 
 
 def clear(service: str) -> bool:
-    """End all cuts of the lab of `service`; false if there were none, or this user could not have made any."""
+    """End all cuts of the lab of `service`; false if there were none, or none could have been made here.
+
+    Raises `UnavailableError` if the kernel does not say, or refuses: a cut may be in force.
+    """
     try:
         found = cuts(service)
-    except UnavailableError:
-        return False
+    except UnavailableError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_NFTABLES + NOT_ALLOWED:
+            return False
+        raise
     for node_id, scope in found:
         mend(service, node_id, scope)
     return bool(found)

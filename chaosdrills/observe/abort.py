@@ -8,6 +8,9 @@ with the one of SIGTERM; and rollbacks are played after it. Our handler does the
 - It raises once, and never when rollbacks or the conclusion are under way, for a second one would cut those short.
 - While the method only waits for activities in the background it raises again: they cannot be interrupted, and what
   they hold up is the heal.
+
+SIGTERM is a wish for the same: chaoslib's own handler raises an `Exception`, which any Python activity turns into a
+failure of its own, so that the method would go on.
 """
 
 import os
@@ -15,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
@@ -44,7 +47,7 @@ class Abort:
         self._closed = threading.Event()
         self._asking = threading.Lock()
         self._raised = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
 
     @property
     def closed(self) -> bool:
@@ -56,17 +59,25 @@ class Abort:
         """Whether it was asked for and the method, or what comes before it, is still to be left."""
         return bool(self.why) and not self.closed
 
-    def install(self) -> None:
-        """Handle the signal from now on, in the main thread; elsewhere nothing can be cut short."""
+    def install(self, terminated: Callable[[], object]) -> None:
+        """Handle the signals from now on, in the main thread; elsewhere nothing can be cut short.
+
+        `terminated` is called, in a thread of its own, for each SIGTERM.
+        """
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            threading.Thread(target=terminated, name="terminated", daemon=True).start()
+
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(SIGNAL, self._handle)
+            handlers = {SIGNAL: self._handle, signal.SIGTERM: pass_on}
+            self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
 
     def uninstall(self) -> None:
-        """Give the signal back. Idempotent."""
+        """Give the signals back. Idempotent."""
         self.close()
-        if self._before is not None:
-            signal.signal(SIGNAL, self._before)
-            self._before = None
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
 
     def request(self, why: str) -> bool:
         """Have the drill end, from any thread; returns at once. False if it ends already."""

@@ -25,6 +25,7 @@ import secrets as random_secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -51,11 +52,11 @@ from chaosdrills.observe.arguments import (
 from chaosdrills.observe.conditions import conditions_of
 from chaosdrills.observe.current import DRY_RUN, current, set_current
 from chaosdrills.observe.drill import ObservedDrill
-from chaosdrills.observe.ending import leave_at_once
+from chaosdrills.observe.ending import heal_left, leave_at_once
 from chaosdrills.observe.folder import journals_dir, make_folder, scrub_log
 from chaosdrills.observe.foreign import Foreign
 from chaosdrills.observe.hold import hold_of
-from chaosdrills.observe.outcome import Outcome, conclude, hand_over, last_word
+from chaosdrills.observe.outcome import OUTCOME, Outcome, conclude, hand_over, last_word
 from chaosdrills.observe.outside import word_left
 from chaosdrills.observe.plan import Plan
 from chaosdrills.observe.sentry import refuse_blind
@@ -65,6 +66,7 @@ from chaosdrills.observe.watchers import Watchers
 logger = logging.getLogger("chaostoolkit")
 
 HANDED = {"context", "configuration", "secrets", "timeouts"}  # parameters of a hook that are no arguments of ours
+TERMINATED = "the signal SIGTERM"
 INTERRUPTED_STATUSES = ("interrupted", "aborted")
 
 _watchers: Watchers | None = None
@@ -84,6 +86,7 @@ class _Events(RunEventHandler):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self._journal: dict[str, Any] = {}
+        self._outcome_path = os.environ.pop(OUTCOME, "")  # what an activity runs is no run of our caller's
 
     def running(self, experiment: dict[str, Any], journal: dict[str, Any], *others: Any) -> None:
         self._journal = journal
@@ -119,7 +122,7 @@ class _Events(RunEventHandler):  # type: ignore[misc]
         global _outcome, _concerned
         if not journal["experiment"].get("dry"):
             print("\n".join(last_word(_outcome, _concerned)), flush=True)  # noqa: T201
-            hand_over(os.environ, _outcome, _concerned, journal.get("status"))
+            hand_over(self._outcome_path, _outcome, _concerned, journal.get("status"))
             if _concerned is not None and _concerned.abort.why:
                 abort.leave_in_time(1)
         _outcome = _concerned = None
@@ -197,7 +200,7 @@ def _make_drill(experiment: dict[str, Any], plan: Plan, journals: Path, name: st
     drill = ObservedDrill(drill_id, experiment["title"], folder, plan, json.dumps(experiment, default=str), hold)
     set_current(drill)
     _concerned = drill
-    drill.abort.install()
+    drill.abort.install(partial(drill.cut_short, TERMINATED))
     marking.set_marker(drill.mark, str(folder))
     return drill
 
@@ -213,8 +216,7 @@ def before_method_control(context: dict[str, Any], **arguments: Any) -> None:
     if drill is not None:
         with _interrupting():
             drill.wait_baseline(logger.info)
-            if drill.plan.abort_when is not None:
-                refuse_blind(drill, drill.plan.abort_when)
+            refuse_blind(drill)
             method = context.get("method", [])
             background = {one.get("name") for one in method if one.get("background")}
             drill.pending_faults = set(_foreign.faults & background)
@@ -329,7 +331,7 @@ def _finish(drill: ObservedDrill) -> None:
 
 
 def cleanup_control() -> None:
-    """End the observer, whatever happened."""
+    """End the observer, whatever happened. An abort at the very end of a method leaves it without rollbacks."""
     global _watchers
     drill = current()
     if _watchers is not None:
@@ -337,6 +339,8 @@ def cleanup_control() -> None:
         _watchers = None
     if drill is not None:
         drill.abort.uninstall()
+        if drill.abort.why:
+            heal_left(drill)
         marking.set_marker(None)
         drill.close()
         lock.release(kept=True)

@@ -30,6 +30,7 @@ from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.session import ObserverSession, ObserverSpec
 
 POLL_S = 0.5
+HURRIED_S = 3.0
 
 
 class ObservedDrill:
@@ -192,6 +193,11 @@ class ObservedDrill:
         if self.hold is not None:
             self.hold.shut()
         return True
+
+    def hurry(self) -> None:
+        """Wait no longer for an observer that does not answer: what is to be healed goes before evidence of it."""
+        if self._session is not None:
+            self._session.answer_timeout_s = HURRIED_S
 
     def note_abort(self) -> None:
         """Put a remark where the abort was asked for."""

@@ -11,7 +11,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from typing import Literal
 
 from chaosdrills.errors import UsageError
@@ -69,14 +69,16 @@ class Hold:
             return True
 
 
-def hold_of(environment: Mapping[str, str]) -> Hold | None:
-    """The hold that the environment asks for. Raises `UsageError` for a value that cannot be."""
-    wanted = environment.get(HOLD, "")
+def hold_of(environment: MutableMapping[str, str]) -> Hold | None:
+    """The hold that the environment asks for, and does no more: what a drill runs itself is not meant to hold.
+
+    Raises `UsageError` for a value that cannot be.
+    """
+    wanted, given = environment.pop(HOLD, ""), environment.pop(TIMEOUT, "") or str(TIMEOUT_S)
     if wanted not in ("", "0", "1"):
         raise UsageError(f"{HOLD} is {wanted!r}.", "set it to 1 to hold before the first fault, or unset it.")
     if wanted != "1":
         return None
-    given = environment.get(TIMEOUT) or str(TIMEOUT_S)
     try:
         timeout_s = float(given)
     except ValueError:

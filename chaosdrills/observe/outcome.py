@@ -1,7 +1,6 @@
 """The outcome of a drill: its summary, the files that people read, and the last five lines on the screen."""
 
 import platform
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -56,15 +55,12 @@ def last_word(outcome: Outcome | None, drill: ObservedDrill | None) -> list[str]
     ]
 
 
-def hand_over(
-    environment: Mapping[str, str], outcome: Outcome | None, drill: ObservedDrill | None, status: str | None
-) -> None:
-    """Tell a caller that asked for it, by naming a file in `CHAOSDRILLS_OUTCOME`, how the run ended.
+def hand_over(path: str, outcome: Outcome | None, drill: ObservedDrill | None, status: str | None) -> None:
+    """Tell a caller that asked for it, by naming a file in `CHAOSDRILLS_OUTCOME` (empty: nobody), how the run ended.
 
     ``{"status": of the journal, "folder": "" if there is none, "summary": null if it was not concluded,
     "rto_at_least_s": null if recovery was measured}``.
     """
-    path = environment.get(OUTCOME)
     if path:
         folder = "" if drill is None else str(drill.folder.resolve())
         with suppress(OSError):  # the caller sees that nothing came

@@ -14,12 +14,18 @@ logger = logging.getLogger("chaostoolkit")
 POLL_S = 0.25
 
 
-def refuse_blind(drill: ObservedDrill, conditions: Conditions) -> None:
-    """Raise `UsageError` if a condition could never be seen, before anything is injected that needs it."""
-    if conditions.age_s is not None and drill.figures()["age_s"] is None:
+def refuse_blind(drill: ObservedDrill) -> None:
+    """Raise `UsageError` if an abort condition, or a limit of the drill, could never be seen: before it is needed."""
+    conditions, nobody = drill.plan.abort_when, "nothing reads what this workload writes."
+    if conditions is not None and conditions.age_s is not None and drill.figures()["age_s"] is None:
         raise UsageError(
-            "the abort condition age_s cannot be watched: nothing reads what this workload writes.",
+            f"the abort condition age_s cannot be watched: {nobody}",
             "use bad_share in abort_when, or a workload with a reader.",
+        )
+    if drill.plan.limits.fresh and drill.figures()["age_s"] is None:
+        raise UsageError(
+            f"the hypothesis bounds fresh_judged_s, which cannot be known: {nobody}",
+            "take that probe out of it, or use a workload with a reader.",
         )
 
 

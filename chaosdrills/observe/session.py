@@ -33,12 +33,13 @@ class ObserverSession:
     """A running observer. All methods may be called from any thread.
 
     `ready` is what its workload said once it was warm: facts of the service. `origin_ns` is the instant 0 of its record
-    (CLOCK_BOOTTIME).
+    (CLOCK_BOOTTIME). `answer_timeout_s` bounds the wait for a mark or a figure.
     """
 
     def __init__(self, channel: Channel, identity: Identity, log: Path) -> None:
         self.ready: dict[str, Any] = {}
         self.origin_ns = 0
+        self.answer_timeout_s = ANSWER_TIMEOUT_S
         self._channel = channel
         self._identity = identity
         self._log = log
@@ -94,17 +95,17 @@ class ObserverSession:
         Raises `UsageError` for a name that marks do not have, `UnavailableError` if it cannot be written.
         """
         at_ns = boottime_ns() if at_ns is None else at_ns
-        self._ask(ANSWER_TIMEOUT_S, "to put a mark on disk", do="mark", name=name, at_ns=at_ns, label=label)
+        self._ask(self.answer_timeout_s, "to put a mark on disk", do="mark", name=name, at_ns=at_ns, label=label)
 
     def note(self, text: str, at_ns: int) -> None:
         """Put a remark on disk, as `mark`."""
-        self._ask(ANSWER_TIMEOUT_S, "to put a note on disk", do="note", text=text, at_ns=at_ns)
+        self._ask(self.answer_timeout_s, "to put a note on disk", do="note", text=text, at_ns=at_ns)
 
     def snapshot(self, window_s: float = 2.0) -> dict[str, Any]:
         """What the client sees now: see `chaosdrills.observe.figures.Figures.at`, rates over `window_s`; and `phase`,
         `elapsed_s`, `sent`, `in_flight`, `lateness` (`p50_ms`, `p99_ms`, `max_ms` of its own sending).
         """
-        return self._ask(ANSWER_TIMEOUT_S, "for its figures", do="snapshot", window_s=window_s)
+        return self._ask(self.answer_timeout_s, "for its figures", do="snapshot", window_s=window_s)
 
     def finish(self, drain_s: float, readback_timeout_s: float, progress: Progress | None = None) -> dict[str, Any]:
         """End the load, wait up to `drain_s` for what is in flight, read everything back, and close the record.

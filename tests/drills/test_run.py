@@ -119,8 +119,10 @@ def test_sigterm_is_passed_on(started: dict[str, Run]) -> None:
     run = started["terminated"]
     run.wait_for("Action: somebody else's fault")
     os.kill(run.process.pid, signal.SIGTERM)
-    assert run.end(90) in (2, 130), run.log
+    assert run.end(90) == 130, run.log
     assert run.line("Verdict") == "unknown"
+    assert run.line("Why").startswith('aborted by the signal SIGTERM in the phase "somebody else\'s fault"')
+    assert "Let's rollback" in run.log
     assert wait_until(lambda: run.living() == [], 15)
 
 

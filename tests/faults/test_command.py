@@ -4,13 +4,15 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
+from dataclasses import asdict
 
 import pytest
 
 from chaosdrills.errors import UnavailableError, UsageError
-from chaosdrills.faults import command, marking
+from chaosdrills.faults import command, lock, marking
 from chaosdrills.faults.command import Command, argv_of, command_target, filled, said
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.faults.healing import heal_outstanding
@@ -19,6 +21,7 @@ from chaosdrills.host.processes import identify, wait_until
 from tests.faults import toy
 from tests.faults.commands import argvs
 from tests.faults.conformance import FaultConformance
+from tests.faults.injector import CODE
 
 
 @pytest.fixture
@@ -125,6 +128,34 @@ def test_while_inject_may_still_be_at_work_no_check_says_that_all_is_well(fault,
     assert not fault.needs_heal(target)
 
 
+def test_what_a_killed_drill_left_at_work_is_ended_before_its_heal(fault, lamp, tmp_path):
+    """It would hit what is healed already."""
+    pid = tmp_path / "pid"
+    script = f"sleep 300 & echo $! > {pid}.new; mv {pid}.new {pid}; wait; rm {lamp}"
+    argv = [sys.executable, "-c", CODE, json.dumps(["command", asdict(on(lamp, 300.0, inject=["sh", "-c", script]))])]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as injector:
+        assert wait_until(pid.exists, 30)
+        injector.kill()
+    assert identify(int(pid.read_text())) is not None
+    assert results() == ["healed"]
+    assert wait_until(lambda: identify(int(pid.read_text())) is None, 20)
+    assert lamp.exists()
+
+
+def test_two_who_heal_at_once_heal_once(fault, lamp, tmp_path):
+    heal = f"echo healed >> {tmp_path}/done; sleep 0.5; touch {lamp}"
+    inject(fault, [on(lamp, heal=["sh", "-c", heal], check=[])])
+    lock.release()
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(results())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [[], ["healed"]]
+    assert (tmp_path / "done").read_text() == "healed\n"
+
+
 def test_a_heal_is_done_though_its_output_cannot_be_kept(fault, lamp, state, monkeypatch):
     inject(fault, [on(lamp)])
     monkeypatch.setattr(command, "_append", full_disk)
@@ -171,6 +202,16 @@ def test_an_inject_after_which_the_check_sees_nothing_hit_nothing(fault, lamp, m
     with pytest.raises(UnavailableError, match=r"its check finds it healthy 1 s later: nothing was hit\."):
         inject(fault, [on(lamp, 1.0, inject=["true"])])
     assert [name for name, _ in marks] == ["fault_begin"]
+
+
+def test_an_inject_after_which_the_check_cannot_be_run_proves_nothing(fault, lamp, tmp_path, marks):
+    check = tmp_path / "check"
+    check.write_text(f"#!/bin/sh\ntest -e {lamp}\n")
+    check.chmod(0o700)
+    with pytest.raises(UnavailableError, match=r"cannot start .*check: No such file or directory"):
+        inject(fault, [on(lamp, inject=["rm", str(check)], check=[str(check)])])
+    assert [name for name, _ in marks] == ["fault_begin"]
+    assert len(outstanding()[0]) == 1
 
 
 def test_what_is_not_healthy_before_is_not_hit(fault, lamp, marks):
@@ -222,6 +263,7 @@ def test_its_output_is_kept_in_the_drills_folder_and_nothing_of_the_environment(
     assert [line.partition(" ")[0] for line in kept["inject.log"].splitlines()] == ["==>", "gone", "<=="]
     assert f"sh -c 'rm {lamp}; echo gone'" in kept["inject.log"]
     assert "<== exit status 0, " in kept["inject.log"]
+    assert {path.stat().st_mode & 0o777 for path in (folder / "commands").iterdir()} == {0o600}
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path for path in files if "hunter2" in path.read_text()] == []
 

@@ -1,5 +1,6 @@
 """The fault `stop`, on real processes."""
 
+import errno
 import json
 import os
 import signal
@@ -106,6 +107,16 @@ def test_a_stop_that_is_interrupted_leaves_a_node_that_is_down(fault, stubborn, 
     thread.join()
     assert not toy.now().node(2).alive
     assert [entry.fault for entry in outstanding()[0]] == ["stop"]
+
+
+def test_a_stop_that_cannot_be_written_down_is_none(fault, target, cluster, monkeypatch):
+    def full(service, victim):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("chaosdrills.faults.stop.note_stopping", full)
+    with pytest.raises(OSError, match="No space left"):
+        inject(fault, [target])
+    assert toy.answers(cluster.node(2).endpoint)
 
 
 INJECTOR = """

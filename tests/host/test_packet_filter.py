@@ -1,9 +1,14 @@
 """Which connections a cut silences, and what is said where there can be none."""
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
+import pytest
+
+from chaosdrills.errors import UnavailableError
 from chaosdrills.host import packet_filter
 from chaosdrills.host.nodes import Node
 from chaosdrills.host.packet_filter import _pairs
@@ -43,3 +48,21 @@ def test_without_root_it_says_so() -> None:
     code = "from chaosdrills.host import packet_filter; print(packet_filter.why_not())"
     argv = ["unshare", "--user", sys.executable, "-c", code]
     assert subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout == "it needs root\n"
+
+
+def refusing(code: int) -> Callable[[], list[str]]:
+    def names() -> list[str]:
+        raise UnavailableError("the kernel's packet filter refuses.", "-") from OSError(code, os.strerror(code))
+
+    return names
+
+
+def test_where_nothing_can_be_cut_there_is_nothing_to_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packet_filter.nftables, "names", refusing(errno.EPERM))
+    assert packet_filter.clear("kafka") is False
+
+
+def test_a_kernel_that_does_not_answer_is_no_proof_that_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packet_filter.nftables, "names", refusing(errno.EAGAIN))
+    with pytest.raises(UnavailableError, match="packet filter refuses"):
+        packet_filter.clear("kafka")

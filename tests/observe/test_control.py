@@ -14,8 +14,13 @@ from chaoslib.types import Dry
 
 from chaosdrills.errors import UsageError
 from chaosdrills.faults import lock, marking
+from chaosdrills.faults.heal_log import outstanding
+from chaosdrills.faults.injection import inject
+from chaosdrills.faults.kill import Kill
+from chaosdrills.faults.node import node_target
 from chaosdrills.observe import control
 from chaosdrills.observe.current import current, set_current
+from tests.faults import toy
 from tests.observe.drills import over, write_record
 
 WORKLOAD = "tests.observe.memory_workload:MemoryWorkload"
@@ -253,6 +258,38 @@ def test_background_faults_are_waited_for() -> None:
     assert drill.pending_faults == {"a"}
     activity(action("a"), "failed")
     assert drill.pending_faults == set()
+
+
+def test_a_limit_on_fresh_data_that_nobody_reads_is_refused_before_anything_is_injected() -> None:
+    tolerance = {"type": "range", "target": "fresh_judged_s", "range": [0, 60]}
+    provider = {"type": "python", "module": "chaosdrills.observe.probes", "func": "recovery_time"}
+    probe = {"type": "probe", "name": "fresh", "tolerance": tolerance, "provider": provider}
+    described = experiment(**{"steady-state-hypothesis": {"title": "-", "probes": [probe]}})
+    begin(described, parameters={"baseline_s": 0.5, "stable_s": 0.5})
+    with pytest.raises(InterruptExecution, match="bounds fresh_judged_s, which cannot be known: nothing reads"):
+        control.before_method_control(described)
+
+
+def test_a_drill_that_is_left_without_rollbacks_after_an_abort_is_healed(tmp_path: Path) -> None:
+    """chaoslib had just left the method by an error of its own when the signal of the abort came."""
+    with toy.toy_cluster(tmp_path) as cluster:
+        begin(experiment())
+        drill = current()
+        assert drill is not None
+        inject(Kill(), [node_target(cluster, 2, "server 2", "id")])
+        drill.abort.why = "aborted by a test"
+        control.cleanup_control()
+        assert toy.answers(cluster.node(2).endpoint)
+        assert outstanding() == ([], [])
+
+
+def test_what_a_drill_runs_itself_hands_nothing_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    registry = EventHandlerRegistry()
+    monkeypatch.setenv("CHAOSDRILLS_OUTCOME", str(tmp_path / "outcome.json"))
+    control.configure_control(registry, service="memory")
+    assert "CHAOSDRILLS_OUTCOME" not in os.environ
+    registry.finish({"experiment": {}, "status": "failed"})
+    assert json.loads((tmp_path / "outcome.json").read_text())["status"] == "failed"
 
 
 def test_the_last_word_is_said_once_the_toolkit_is_done(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,12 @@ def test_an_hour_unless_it_is_said() -> None:
     assert (held.timeout_s, shorter.timeout_s, held.state) == (3600.0, 90.5, "ahead")
 
 
+def test_what_a_drill_runs_itself_does_not_hold() -> None:
+    environment = {"CHAOSDRILLS_HOLD": "1", "CHAOSDRILLS_HOLD_TIMEOUT_S": "90.5", "HOME": "/"}
+    assert hold_of(environment) is not None
+    assert environment == {"HOME": "/"}
+
+
 @pytest.mark.parametrize(
     ("environment", "why"),
     [
