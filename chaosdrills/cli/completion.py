@@ -30,7 +30,7 @@ def completion(ctx: click.Context, shell: str) -> None:
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Folders of runs, youngest first; whatever files there are where none begins so."""
-    from chaosdrills.desk.runs import folders
+    from chaosdrills.gameday.runs import folders
 
     return _matching([str(folder) for folder in folders(Path("journals"))], incomplete)
 

@@ -18,7 +18,7 @@ def doctor(as_json: bool) -> None:
     \b
     Example: chaos drills doctor
     """
-    from chaosdrills.desk.checkup import can_run, checks, examine
+    from chaosdrills.gameday.checkup import can_run, checks, examine
 
     findings = examine(checks())
     ready = can_run(findings)

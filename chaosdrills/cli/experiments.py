@@ -9,7 +9,7 @@ from chaosdrills.errors import UsageError
 
 def shipped() -> dict[str, bytes]:
     """The shipped experiments: file name to content."""
-    from chaosdrills.desk.catalogue import shipped as of_the_package
+    from chaosdrills.gameday.catalogue import shipped as of_the_package
 
     return of_the_package()
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from chaosdrills.desk.catalogue import Broken, Entry
-    from chaosdrills.desk.runs import LastRun
+    from chaosdrills.gameday.catalogue import Broken, Entry
+    from chaosdrills.gameday.runs import LastRun
 
 Rows = list[tuple["Entry", "LastRun | None"]]
 
@@ -43,8 +43,8 @@ def list_experiments(folder: Path | None, journals: Path, as_json: bool) -> None
 
 def show(folder: Path | None, journals: Path, as_json: bool) -> None:
     """Print the catalogue of the package and of `folder`."""
-    from chaosdrills.desk.catalogue import catalogue
-    from chaosdrills.desk.runs import last_run
+    from chaosdrills.gameday.catalogue import catalogue
+    from chaosdrills.gameday.runs import last_run
 
     entries, broken = catalogue(folder)
     rows = [(entry, last_run(journals, entry.run_slug, entry.title)) for entry in entries]

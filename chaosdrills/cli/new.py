@@ -13,14 +13,14 @@ from chaosdrills.errors import UsageError
 
 if TYPE_CHECKING:
     from chaosdrills.core.objectives import Objective
-    from chaosdrills.desk.drafting import Draft
+    from chaosdrills.gameday.drafting import Draft
 
 SERVICES = ("kafka",)
 
 
 def _offered(what: str) -> tuple[str, ...]:
-    """What `chaosdrills.desk.drafting` offers, looked up when it is needed: the lists grow with the package."""
-    from chaosdrills.desk import drafting
+    """What `chaosdrills.gameday.drafting` offers, looked up when it is needed: the lists grow with the package."""
+    from chaosdrills.gameday import drafting
 
     offered: tuple[str, ...] = {"fault": drafting.faults, "role": drafting.roles}[what]()
     return offered
@@ -69,7 +69,7 @@ def new(service: str, output: Path | None, force: bool, arguments: tuple[str, ..
     \b
     Example: chaos drills new --fault kill --role controller --rate 500 -o experiments/controller.json
     """
-    from chaosdrills.desk import drafting
+    from chaosdrills.gameday import drafting
     from chaosdrills.host.files import writing_for_user
     from chaosdrills.host.settings import load_objectives
 
@@ -87,7 +87,7 @@ def new(service: str, output: Path | None, force: bool, arguments: tuple[str, ..
 
 
 def _draft(name: str, objective: "Objective", given: dict[str, Any], arguments: tuple[str, ...]) -> "Draft":
-    from chaosdrills.desk.drafting import Draft
+    from chaosdrills.gameday.drafting import Draft
 
     plain = ("fault", "role", "broker_id", "topic", "partitions", "rate_per_s", "title", "bootstrap")
     chosen: dict[str, Any] = {key: given[key] for key in plain if given[key] is not None}

@@ -37,8 +37,8 @@ def soak(ctx: click.Context, /, as_json: bool, seed: int | None, kinds: str | No
     \b
     Example: chaos drills soak --seconds 600 --every 10 --seed 7
     """
-    from chaosdrills.desk import soak as soaking
-    from chaosdrills.desk.storm import plan
+    from chaosdrills.gameday import soak as soaking
+    from chaosdrills.gameday.storm import plan
     from chaosdrills.lab.kafka import NODES
 
     chosen = _kinds(kinds, soaking.kinds(given["network"] or ""))

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from chaosdrills.cli.main import drills
-from chaosdrills.desk import checkup
-from chaosdrills.desk.checkup import Finding
+from chaosdrills.gameday import checkup
+from chaosdrills.gameday.checkup import Finding
 
 FINE, LATE = Finding("python", "ok", "3.13"), Finding("jars", "warn", "not fetched yet", "fetch them.")
 BAD = Finding("ports", "fail", "taken", "end that.")

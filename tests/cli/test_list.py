@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from chaosdrills.cli.list import age
 from chaosdrills.cli.main import drills
-from chaosdrills.desk.catalogue import shipped
+from chaosdrills.gameday.catalogue import shipped
 
 LOSS = "kafka-broker-loss"
 

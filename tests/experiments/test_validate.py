@@ -9,7 +9,7 @@ import pytest
 from chaoslib.exceptions import ChaosException
 from chaoslib.experiment import ensure_experiment_is_valid
 
-from chaosdrills.desk.catalogue import shipped
+from chaosdrills.gameday.catalogue import shipped
 
 EXPERIMENT: dict[str, Any] = json.loads(shipped()["kafka-broker-loss.json"])
 Breaking = Callable[[dict[str, Any]], Any]

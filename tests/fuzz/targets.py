@@ -24,10 +24,10 @@ from chaosdrills.core.history import History
 from chaosdrills.core.judge import Limits, judge
 from chaosdrills.core.objectives import Objective
 from chaosdrills.core.parameters import Parameters
-from chaosdrills.desk.catalogue import catalogue, shipped
 from chaosdrills.errors import DrillError
 from chaosdrills.faults import heal_log
 from chaosdrills.faults.healing import sweep
+from chaosdrills.gameday.catalogue import catalogue, shipped
 from chaosdrills.host import nodes
 from chaosdrills.host.settings import OVERRIDE, load_objectives
 from chaosdrills.lab import control as lab_control

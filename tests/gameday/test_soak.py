@@ -14,10 +14,10 @@ import pytest
 from chaosdrills.core.history import NS, Outcome
 from chaosdrills.core.judge import Limits, judge
 from chaosdrills.core.summary import Check
-from chaosdrills.desk import soak
-from chaosdrills.desk.storm import plan
 from chaosdrills.faults import heal_log
 from chaosdrills.faults.fault import Target
+from chaosdrills.gameday import soak
+from chaosdrills.gameday.storm import plan
 from chaosdrills.host.processes import wait_until
 from chaosdrills.lab.supervision import living
 from chaosdrills.observe.reading import read_record

@@ -6,8 +6,8 @@ Where `KAFKA_BOOTSTRAP_SERVERS` points drills at a cluster of the user's, the la
 import os
 from pathlib import Path
 
-from chaosdrills.desk.checkup import Finding
 from chaosdrills.errors import DrillError
+from chaosdrills.gameday.checkup import Finding
 from chaosdrills.host import nodes
 from chaosdrills.host.network import PLAIN
 from chaosdrills.host.paths import cache_path, state_path

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import chaosdrills
-from chaosdrills.desk.checkup import Finding, State
+from chaosdrills.gameday.checkup import Finding, State
 from chaosdrills.host.paths import cache_path, state_path
 
 MIB = 1 << 20

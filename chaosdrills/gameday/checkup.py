@@ -26,7 +26,7 @@ Check = Callable[[], Finding | list[Finding]]
 
 def checks() -> list[Check]:
     """All checks, in the order in which they are read."""
-    from chaosdrills.desk import machine, outstanding, programs, rights, serving
+    from chaosdrills.gameday import machine, outstanding, programs, rights, serving
 
     return [
         programs.python,

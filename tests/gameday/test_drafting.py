@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from chaosdrills.core.objectives import Objective
-from chaosdrills.desk.drafting import Draft, experiment, faults
 from chaosdrills.errors import UsageError
+from chaosdrills.gameday.drafting import Draft, experiment, faults
 from chaosdrills.observe.arguments import faults_of, heals_of
 from chaosdrills.observe.tolerances import limits_of
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from chaosdrills.desk import machine, outstanding, programs, rights, serving
-from chaosdrills.desk.checkup import Finding, can_run, checks, examine
 from chaosdrills.faults import heal_log, lock
 from chaosdrills.faults.fault import Target
+from chaosdrills.gameday import machine, outstanding, programs, rights, serving
+from chaosdrills.gameday.checkup import Finding, can_run, checks, examine
 from chaosdrills.host import nodes, packet_filter
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.lab import jars
@@ -220,7 +220,7 @@ def test_isolation_is_by_packet_filter_where_that_works() -> None:
 def test_a_user_without_rights_is_told_so() -> None:
     """Asked by a child process that has given its rights away."""
     ask = (
-        "import os; from chaosdrills.desk.rights import isolation; os.geteuid() or os.setuid(65534); "
+        "import os; from chaosdrills.gameday.rights import isolation; os.geteuid() or os.setuid(65534); "
         "found = isolation(); print(found.state, found.detail)"
     )
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=60, check=False)

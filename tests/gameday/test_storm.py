@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaosdrills.desk.storm import plan
+from chaosdrills.gameday.storm import plan
 
 NODES = (1, 2, 3)
 KINDS = ("kill", "stop", "pause")

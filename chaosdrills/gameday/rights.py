@@ -1,6 +1,6 @@
 """Check of what cutting a broker off the network needs on this machine."""
 
-from chaosdrills.desk.checkup import Finding
+from chaosdrills.gameday.checkup import Finding
 from chaosdrills.host import packet_filter
 
 

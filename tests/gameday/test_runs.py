@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chaosdrills.desk.runs import LastRun, folders, last_run
+from chaosdrills.gameday.runs import LastRun, folders, last_run
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 

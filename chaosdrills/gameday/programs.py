@@ -7,8 +7,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from chaosdrills.desk.checkup import Finding
 from chaosdrills.errors import DrillError
+from chaosdrills.gameday.checkup import Finding
 
 DISTRIBUTION = "chaosdrills"
 MINIMUM = (3, 11)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chaosdrills.desk.catalogue import Broken, Entry, catalogue, shipped
+from chaosdrills.gameday.catalogue import Broken, Entry, catalogue, shipped
 
 BARE: dict[str, Any] = {
     "title": "Mine",

@@ -12,9 +12,9 @@ from typing import Any
 
 from chaosdrills.core.objectives import Objective
 from chaosdrills.core.strict import loads
-from chaosdrills.desk.catalogue import EXTENSION, shipped
 from chaosdrills.errors import UsageError
 from chaosdrills.faults.registry import FAULTS
+from chaosdrills.gameday.catalogue import EXTENSION, shipped
 from chaosdrills.kafka import actions
 from chaosdrills.kafka.roles import ROLES
 

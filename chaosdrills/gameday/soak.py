@@ -18,13 +18,13 @@ from chaosdrills import __version__
 from chaosdrills.core.judge import Judgement, Limits, judge
 from chaosdrills.core.stored import record_check
 from chaosdrills.core.summary import Check, Drill, summarise
-from chaosdrills.desk.storm import Step
 from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.faults import heal_log, lock, marking
 from chaosdrills.faults.fault import Target
 from chaosdrills.faults.healing import heal_outstanding
 from chaosdrills.faults.injection import inject
 from chaosdrills.faults.registry import FAULTS
+from chaosdrills.gameday.storm import Step
 from chaosdrills.host.files import write_json
 from chaosdrills.host.nodes import Cluster, load
 from chaosdrills.host.processes import this_process

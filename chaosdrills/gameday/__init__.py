@@ -1,4 +1,4 @@
-"""The facilitator's desk: what is done around drills, before one and between two.
+"""A game day: what a facilitator does around drills, before one and between two.
 
 Choosing an experiment (`catalogue`, `runs`), writing a new one (`drafting`), finding out whether this machine can run
 one (`checkup` and what it looks at), and soaking the observer in a storm of faults on the lab (`soak`, `storm`).

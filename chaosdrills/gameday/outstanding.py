@@ -1,10 +1,10 @@
 """Checks of what other drills do or have left: a drill that is under way, and faults that are not healed."""
 
-from chaosdrills.desk.checkup import Finding
 from chaosdrills.errors import DrillError
 from chaosdrills.faults import heal_log as log
 from chaosdrills.faults import lock, registry
 from chaosdrills.faults.heal_log import Entry
+from chaosdrills.gameday.checkup import Finding
 from chaosdrills.host.paths import state_path
 
 
