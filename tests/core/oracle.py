@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +31,7 @@ MARKS = {"fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drai
 POOLED_BELOW = 20
 
 
+@lru_cache(maxsize=100_000)
 def exact(number: Any) -> Fraction:
     """The number as it is written: 0.1 is a tenth, not the nearest binary fraction."""
     return Fraction(str(number)) if isinstance(number, float) else Fraction(number)
@@ -43,7 +44,8 @@ class Clock:
         self.ticks_per_s = math.lcm(1, *(exact(time).denominator for time in times))
 
     def ticks(self, seconds: Any) -> int:
-        return int(exact(seconds) * self.ticks_per_s)
+        time = exact(seconds)
+        return time.numerator * self.ticks_per_s // time.denominator
 
     def seconds(self, ticks: float | None) -> float | None:
         return None if ticks is None or ticks == math.inf else float(Fraction(int(ticks), self.ticks_per_s))
@@ -352,13 +354,11 @@ def freshness_of(record: Record, stream: str, episode: Episode, fresh: int) -> i
     from its ack until a reader has seen it or a newer one.
     """
     fresh_after = 0
+    seen_by = [(r.seq, r.ack) for r in record.reads if r.stream == stream and r.ack is not None and r.seq is not None]
     for write in record.writes:
         if write.stream != stream or write.ack is None:
             continue
-        seen: float = min(
-            (r.ack for r in record.reads if r.stream == stream and r.ack is not None and _at_least(r, write)),
-            default=math.inf,
-        )
+        seen: float = min((ack for seq, ack in seen_by if seq >= _seq(write)), default=math.inf)
         if write.ack <= episode.end and episode.end - write.invoked > fresh and seen > episode.end:
             return None
         stale_from = max(write.ack, write.invoked + fresh, episode.begin)
@@ -366,10 +366,6 @@ def freshness_of(record: Record, stream: str, episode: Episode, fresh: int) -> i
         if stale_from < stale_until:
             fresh_after = max(fresh_after, int(stale_until) - episode.begin)
     return fresh_after
-
-
-def _at_least(read: Operation, write: Operation) -> bool:
-    return read.seq is not None and write.seq is not None and read.seq >= write.seq
 
 
 def freshness(record: Record, episodes: list[Episode], limits: Limits) -> tuple[int | None, int | None]:
@@ -507,17 +503,21 @@ def stale(record: Record) -> int | None:
     """ "`stale` (register): ok reads of less (null: of nothing) than was acknowledged before they were invoked" """
     if record.is_log:
         return None
+    acknowledged = acknowledged_by_stream(record)
     return sum(
-        any(
-            write.stream == read.stream
-            and write.ack is not None
-            and write.ack < read.invoked
-            and _seq(write) > _seq(read)
-            for write in record.writes
-        )
+        any(ack < read.invoked and seq > _seq(read) for ack, seq in acknowledged.get(read.stream, []))
         for read in record.reads
         if read.outcome == "ok"
     )
+
+
+def acknowledged_by_stream(record: Record) -> dict[str, list[tuple[int, int]]]:
+    """(ack, seq) of every acknowledged write."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for write in record.writes:
+        if write.ack is not None:
+            found.setdefault(write.stream, []).append((write.ack, _seq(write)))
+    return found
 
 
 # ---- verdicts
