@@ -52,7 +52,8 @@ def show(file: Path, as_json: bool) -> None:
     \b
     Example: chaos drills record show journals/<run>/record
     """
-    from chaosdrills.observe.reading import describe, open_history
+    from chaosdrills.observe.contents import describe
+    from chaosdrills.observe.reading import open_history
 
     history = open_history(file)
     path = file / "record" if file.is_dir() else file

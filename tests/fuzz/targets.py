@@ -34,7 +34,8 @@ from chaosdrills.lab import control as lab_control
 from chaosdrills.lab.status import status
 from chaosdrills.observe import arguments
 from chaosdrills.observe import control as observe_control
-from chaosdrills.observe.reading import describe, read_record
+from chaosdrills.observe.contents import describe
+from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.tolerances import limits_of
 from tests.cli import histories as cli_histories
 from tests.core import oracle, simulator

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from chaosdrills.core.exchange import format_lines, parse
 from chaosdrills.core.history import NO_SEQ, NO_TIME, Final, History, Mark, Outcome
 from chaosdrills.errors import UsageError
-from chaosdrills.observe.reading import describe, open_history, read_record
+from chaosdrills.observe.contents import describe
+from chaosdrills.observe.reading import open_history, read_record
 from chaosdrills.observe.record import RecordWriter
 from chaosdrills.observe.slots import SLOT, SLOT_BYTES, Kind
 from tests.core.test_exchange import DESIGN, histories, plain
