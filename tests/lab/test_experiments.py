@@ -45,6 +45,7 @@ class Labs:
     """A lab for each set of options, made when it is first asked for."""
 
     def __init__(self, folder: Path) -> None:
+        self.done: list[Run] = []
         self._folder = folder
         self._places: dict[str, Place] = {}
 
@@ -76,6 +77,18 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
     made = Labs(tmp_path_factory.mktemp("experiments"))
     yield made
     made.end()
+    print(*table([run for run in made.done if (run.folder / "journals").is_dir()]), sep="\n")  # noqa: T201
+
+
+def table(runs: "list[Run]") -> Iterator[str]:
+    """What all runs measured, for the one who ran them."""
+    yield f"\n{'experiment':<34}{'verdict':<9}{'RTO, s':>9}{'fresh, s':>10}{'lost':>7}{'took, s':>9}"
+    for each in runs:
+        known = {one["name"]: one["actual"] for one in each.summary["objectives"]}
+        rto, fresh = ("-" if known.get(name) is None else f"{known[name]:.3f}" for name in ("rto", "freshness"))
+        took = each.summary["phases"][-1]["end"] - each.summary["phases"][0]["begin"]
+        verdict, lost = each.summary["verdict"], (each.summary["loss"] or {}).get("lost")
+        yield f"{each.folder.name:<34}{verdict:<9}{rto:>9}{fresh:>10}{'-' if lost is None else lost:>7}{took:>9.1f}"
 
 
 @pytest.fixture
@@ -93,6 +106,7 @@ def run(labs: Labs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str],
             _shorten(described)
         runs.append(place.start(described, name))
         runs[-1].end(400)
+        labs.done.append(runs[-1])
         return runs[-1]
 
     yield to_its_end
