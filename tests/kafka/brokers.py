@@ -19,16 +19,17 @@ from chaosdrills.kafka.client import Admin, Connection
 
 
 def new_topic(lab: Cluster, partitions: int = 1, **config: str) -> str:
-    """A topic of its own, replicated to all three brokers, whose every partition has a leader and is in sync."""
+    """A topic of its own on all three brokers, each of which knows that all partitions have leaders and are in sync."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     admin = Admin(Connection(lab.endpoint))
     admin.create_topic(name, partitions, 3, config, 30)
 
-    def ready() -> bool:
-        found = admin.view(5).topics.get(name, ())
+    def known_to(node: Node) -> bool:
+        found = Admin(Connection(node.endpoint)).view(5).topics.get(name, ())
         return len(found) == partitions and all(it.leader and len(it.in_sync) == 3 for it in found)
 
-    assert wait_until(ready, 30), f"{name} is not in sync on all brokers"
+    ready = wait_until(lambda: all(known_to(node) for node in lab.nodes), 30, 0.1)
+    assert ready, f"{name} is not in sync on all brokers, or not known to all"
     return name
 
 
