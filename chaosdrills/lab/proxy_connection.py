@@ -141,8 +141,12 @@ class Side(asyncio.Protocol):
             return
         if data:
             out.write(data)
-        else:
+            return
+        try:
             out.write_eof()
+        except OSError:  # it was reset after it had sent its own last byte, when nobody read it any more
+            self.connection.abort()
+        else:
             self.connection.one_way_ended()
 
 

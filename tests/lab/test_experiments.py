@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 FULL = os.environ.get("CHAOSDRILLS_FULL") == "1"
 QUICK = {"broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 500}
 PAUSE_S = 6
+SESSION_S = 7  # of a consumer, which brokers bound below by 6 s
 EXPERIMENTS: dict[str, Experiment] = {name[:-5]: json.loads(content) for name, content in sorted(shipped().items())}
 TRUNCATED = "one producer"  # the check that fails where an idempotent producer finds the log shorter than it was
 LOSSY = ("kafka-unclean-election", "kafka-unsafe-acks")
@@ -125,8 +126,8 @@ def _shorten(described: Experiment) -> None:
     arguments["parameters"] = {**SHORT, **arguments.get("parameters", {})}
     arguments["baseline_timeout_s"] = 120
     described["configuration"]["rate_per_s"] = 80
-    if "seconds" in described["configuration"]:
-        described["configuration"]["seconds"] = PAUSE_S
+    shorter = {"seconds": PAUSE_S, "session_timeout_s": SESSION_S}
+    described["configuration"] |= {name: shorter[name] for name in shorter.keys() & described["configuration"].keys()}
 
 
 def held(described: Run) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import socket
 import struct
@@ -173,7 +174,8 @@ def test_nothing_is_left_of_connections_that_are_over(lab: Cluster) -> None:
                 network.impose(lab, effect)
         if effect:
             network.lift("toy", "proxied", effect)
-    assert wait_until(lambda: len(list(descriptors.iterdir())) <= begun, 30), list(descriptors.iterdir())
+    left = wait_until(lambda: len(list(descriptors.iterdir())) <= begun, 30)
+    assert left, f"{begun} at first, now {sorted(os.readlink(it) for it in descriptors.iterdir())}"
 
 
 def test_a_slow_node_is_slow_for_its_peers_both_ways_and_not_for_itself(lab: Cluster) -> None:
