@@ -28,7 +28,7 @@ test-pure: $(VENV)/.dev
 	nice -n 15 $(BIN)/python -m pytest -q $(PURE)
 
 test-servers: $(VENV)/.dev
-	@status=0; $(SERVERS) -n $(WORKERS) --dist loadfile || status=$$?; \
+	@status=0; $(SERVERS) -n $(WORKERS) --dist loadfile --no-loadscope-reorder || status=$$?; \
 	if [ $$status -ne 1 ]; then exit $$status; fi; \
 	echo "Once more, alone: what failed beside others"; $(SERVERS) -n 0 --last-failed --last-failed-no-failures=none
 

@@ -32,6 +32,35 @@ def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
     raise RuntimeError(f"no free ports for a lab between {first} and {first + PORTS_OF_A_WORKER}")
 
 
+LONGEST = (
+    "lab/test_experiments.py",
+    "kafka/test_restart.py",
+    "kafka/test_isolation.py",
+    "kafka/test_workload.py",
+    "kafka/test_group.py",
+    "kafka/test_actions.py",
+    "drills/test_accidents.py",
+    "gameday/test_soak.py",
+    "drills/test_documented.py",
+    "drills/test_abort.py",
+    "drills/test_talking.py",
+    "kafka/test_probes.py",
+    "drills/test_foreign.py",
+    "kafka/test_faults.py",
+    "kafka/test_authentication.py",
+    "lab/test_kafka_lab.py",
+    "drills/test_own_lab.py",
+)
+TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that take longest come first, so that no worker is left alone with one (``--no-loadscope-reorder``)."""
+    rank = {TESTS / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A temporary XDG_STATE_HOME for the whole session, in this process's environment too."""
