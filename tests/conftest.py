@@ -1,4 +1,4 @@
-"""Fixtures that several suites share: a real Kafka lab, and folders of their own for state."""
+"""Fixtures that several suites share: real labs, and folders of their own for state."""
 
 import os
 from collections.abc import Iterator
@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from chaosdrills.host.nodes import Cluster, load, start_node
-from chaosdrills.host.processes import identify, wait_until
+from chaosdrills.host.processes import identify, this_process, wait_until
 from chaosdrills.lab import lifecycle
 from chaosdrills.lab.lifecycle import service_module
 from chaosdrills.lab.ports import is_free
 
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
+POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41)
 PORTS_OF_A_WORKER = 2400
 OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 
@@ -107,3 +108,33 @@ def whole_kafka_lab(request: pytest.FixtureRequest) -> None:
     cluster.nodes[:] = found.nodes
     ready = wait_until(lambda: not service_module("kafka").awaited(cluster), 90, 0.2)
     assert ready, f"the session's Kafka lab is not whole: {service_module('kafka').awaited(cluster)}"
+
+
+@pytest.fixture(scope="session")
+def timescaledb_lab(state_home: Path) -> Iterator[Cluster]:
+    """Two real PostgreSQL nodes and etcd for the session, as `kafka_lab` has it; whichever of the two leads.
+
+    `chaosdrills.lab.timescaledb.configuration(timescaledb_lab)` is how they are reached. Drop what you make.
+    """
+    cluster = lifecycle.up("timescaledb", {"base_port": free_base_port(POSTGRESQL_OFFSETS)}, owner=this_process())
+    try:
+        yield cluster
+    finally:
+        lifecycle.down("timescaledb")
+
+
+@pytest.fixture(autouse=True)
+def whole_timescaledb_lab(request: pytest.FixtureRequest) -> None:
+    """Before each test of `timescaledb_lab`: start what an earlier test left dead, and bring the fixture up to date."""
+    if "timescaledb_lab" not in request.fixturenames:
+        return
+    cluster: Cluster = request.getfixturevalue("timescaledb_lab")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(request.getfixturevalue("state_home")))
+        for node in cluster.nodes:
+            start_node("timescaledb", node.id)
+        found = load("timescaledb")
+    assert found is not None, "the session's PostgreSQL lab is gone: a test has ended it"
+    cluster.nodes[:] = found.nodes
+    ready = wait_until(lambda: not service_module("timescaledb").awaited(cluster), 90, 0.2)
+    assert ready, f"the session's PostgreSQL lab is not whole: {service_module('timescaledb').awaited(cluster)}"

@@ -8,6 +8,7 @@ import click
 from chaosdrills.errors import UsageError
 
 LINES_OF_NODE = "  node {id}  {state:<7}  {endpoint}  pid {pid}  {memory}  log {log}"
+EXAMPLES = {"--set": "min.insync.replicas=2", "--patroni": "ttl=30"}
 
 
 @click.group()
@@ -19,25 +20,38 @@ def lab() -> None:
 @click.argument("service")
 @click.option("--base-port", type=int, help="The first client port; the nodes take it and those after it.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the servers; repeatable.")
+@click.option("--patroni", multiple=True, metavar="NAME=VALUE", help="A setting of Patroni, such as ttl; repeatable.")
 @click.option("--network", help="How nodes can be cut off: plain (not at all), filtered, proxied or isolable.")
 @click.option(
     "--timeout-s", type=click.FloatRange(min=1, max=86_400), default=90.0, show_default=True, help="Longest wait."
 )
-def up(service: str, base_port: int | None, settings: tuple[str, ...], network: str | None, timeout_s: float) -> None:
-    """Start the lab of SERVICE (kafka), or find the one that runs. It runs until 'down'.
+def up(
+    service: str,
+    base_port: int | None,
+    settings: tuple[str, ...],
+    patroni: tuple[str, ...],
+    network: str | None,
+    timeout_s: float,
+) -> None:
+    """Start the lab of SERVICE (kafka, timescaledb), or find the one that runs. It runs until 'down'.
 
     \b
     Example: chaos drills lab up kafka --set broker.session.timeout.ms=3000
     """
     from chaosdrills.lab import lifecycle
 
-    options: dict[str, Any] = {"settings": dict(_setting(text) for text in settings)}
+    options: dict[str, Any] = {"settings": dict(_setting("--set", text) for text in settings)}
+    if patroni:
+        options["patroni"] = dict(_setting("--patroni", text) for text in patroni)
     if base_port is not None:
         options["base_port"] = base_port
     if network is not None:
         options["network"] = network
     cluster = lifecycle.up(service, options, progress=click.echo, timeout_s=timeout_s)
     click.echo(f"The {service} lab runs at {cluster.endpoint}.")
+    for name, value in lifecycle.service_module(service).configuration(cluster).items():
+        if value != cluster.endpoint:
+            click.echo(f"  {name}: {value}")
     click.echo(f"End it with 'chaos drills lab down {service}'.")
 
 
@@ -89,10 +103,10 @@ def prepare(service: str) -> None:
     click.echo(f"The {service} lab is ready to be started.")
 
 
-def _setting(text: str) -> tuple[str, str]:
+def _setting(option: str, text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or not name:
-        raise UsageError(f"--set {text!r} is not NAME=VALUE.", "write, for example, --set min.insync.replicas=2.")
+        raise UsageError(f"{option} {text!r} is not NAME=VALUE.", f"write, for example, {option} {EXAMPLES[option]}.")
     return name.strip(), value.strip()
 
 

@@ -7,14 +7,16 @@ a process is waited for. Format (version 1)::
     {"version": 1, "service": "kafka", "owner": {"pid": 1, "start_ticks": 2} | null, "endpoint": "127.0.0.1:29092,...",
      "options": {...}, "nodes": [{"id": 1, "endpoint": "127.0.0.1:29092", "argv": [...], "env": {...}, "cwd": "...",
      "log": "...", "data_dir": "...", "process": {"pid": 3, "start_ticks": 4} | null, "stopping": false,
-     "listeners": {"client": 29092}, "behind": {"client": 29142}, "uid": 60901 | null}, ...],
+     "listeners": {"client": 29092}, "behind": {"client": 29142}, "uid": 60901 | null, "kind": "", "pid_file": ""}],
      "guard": {"pid": 5, "start_ticks": 6} | null, "network": "plain", "proxy": {"pid": 7, "start_ticks": 8} | null}
 
 `owner` is the process whose death ends the lab, `guard` the one that sees to it; both null for a lab started by
 ``lab up``. `stopping` (may be missing: false) says that the process was told to end. `network` says how its nodes can
 be cut off (`chaosdrills.host.network`); to it belong a node's `listeners`, the ports on which others reach it, the
 ports `behind` a proxy where it then really listens, its own user `uid`, and the lab's `proxy`. A file without these is
-one of a plain network.
+one of a plain network. `kind` says what a node is where they are not all the same ("postgresql", "etcd"). `pid_file`
+is there where the node's process is not the server but starts and watches it (Patroni): the server's own file, in whose
+first line its pid stands; without it they are the same process.
 
 Two locks lie beside it: ``lock`` is held for the moment of one change, ``up.lock`` for the whole of an up or a down.
 """
@@ -30,7 +32,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.host.files import write_json
 from chaosdrills.host.locks import held
 from chaosdrills.host.paths import state_dir
-from chaosdrills.host.processes import Identity, is_alive, spawn, stop, uninterrupted
+from chaosdrills.host.processes import Identity, identify, is_alive, spawn, stop, uninterrupted
 
 VERSION = 1
 CHANGE_S = 30.0
@@ -43,6 +45,7 @@ class Node:
     `stopping`: that process was told to end, and may take a while.
     `listeners` are the TCP ports at which others reach it, by who they are ("client", "replication", "controller");
     `behind` those at which it listens itself where a proxy stands before it. `uid` is its own user, if it has one.
+    `kind` tells nodes apart that are not all the same; `pid_file` is the server's, if `process` only watches over it.
     """
 
     id: int
@@ -57,11 +60,20 @@ class Node:
     listeners: dict[str, int] = field(default_factory=dict)
     behind: dict[str, int] = field(default_factory=dict)
     uid: int | None = None
+    kind: str = ""
+    pid_file: str = ""
 
     @property
     def alive(self) -> bool:
         """Whether its process lives (a paused one does)."""
         return self.process is not None and is_alive(self.process)
+
+    @property
+    def server(self) -> Identity | None:
+        """The process that serves clients, if it lives: that of the node, or the one that this watches over."""
+        if not self.pid_file:
+            return self.process if self.alive else None
+        return _in_pid_file(Path(self.pid_file), Path(self.data_dir))
 
 
 @dataclass
@@ -164,6 +176,16 @@ def note_stopping(service: str, process: Identity) -> None:
         if cluster is not None and node is not None:
             node.stopping = True
             save(cluster)
+
+
+def _in_pid_file(path: Path, data_dir: Path) -> Identity | None:
+    """The living process whose pid `path` begins with. A stale file may name another one: a server is at its data."""
+    try:
+        pid = int(path.read_text().split("\n", 1)[0])
+        at_home = Path(f"/proc/{pid}/cwd").resolve(strict=True) == data_dir.resolve(strict=True)
+    except (OSError, ValueError):
+        return None
+    return identify(pid) if at_home else None
 
 
 def _identity(data: dict[str, int] | None) -> Identity | None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,24 @@ def thread_states(identity: Identity) -> set[str]:
 def is_paused(identity: Identity) -> bool:
     """True if exactly this process lives and all of its threads are stopped."""
     return thread_states(identity) == {"T"}
+
+
+def family_of(identities: Collection[Identity]) -> set[Identity]:
+    """These processes, and all living ones that they have started, and those these have, and so on."""
+    family, waiting = set(identities), [it.pid for it in identities]
+    while waiting:
+        for child in _children_of(waiting.pop()) - family:
+            family.add(child)
+            waiting.append(child.pid)
+    return family
+
+
+def _children_of(pid: int) -> set[Identity]:
+    found = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found |= {identify(int(child)) for child in path.read_text().split()}
+    return {child for child in found if child is not None}
 
 
 def send_signal(identity: Identity, signum: int) -> bool:

@@ -6,10 +6,11 @@
      "arguments": {"service": "kafka", "options": {"settings": {"broker.session.timeout.ms": 3000}}}}}
 
 It stands before the observe control. It starts a lab in `before_experiment_control` if the configuration's endpoint
-(`kafka_bootstrap_servers`) is the lab's default, that is, if neither the environment nor ``--var`` overrode it. A
-healthy lab with the same options that already runs is used, and left running. The configuration's endpoint is set to
-the lab's: hooks and activities are given this same dict, so all that comes later in the run sees it. What was started
-ends in `cleanup_control`, after the other controls' last hooks, or with `chaos` itself, however that dies.
+(`kafka_bootstrap_servers`, `timescaledb_dsn`) is the lab's default, that is, if neither the environment nor ``--var``
+overrode it. A healthy lab with the same options that already runs is used, and left running. The configuration's
+endpoint, and what else is to be known of the lab, is set: hooks and activities are given this same dict, so all that
+comes later in the run sees it. What was started ends in `cleanup_control`, after the other controls' last hooks, or
+with `chaos` itself, however that dies.
 
 The Chaos Toolkit swallows every exception of a control but `InterruptExecution` in a before-hook, so that is what an
 error becomes here.
@@ -25,7 +26,6 @@ from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.host.processes import this_process
 from chaosdrills.lab import lifecycle
 
-ENDPOINT_KEYS = {"kafka": "kafka_bootstrap_servers"}
 ARGUMENTS = {"service", "options", "timeout_s"}
 
 logger = logging.getLogger("chaostoolkit")
@@ -102,9 +102,12 @@ def _check_timeout(timeout_s: Any) -> None:
 
 def _bring_up(arguments: dict[str, Any], configuration: dict[str, Any]) -> None:
     service = arguments["service"]
-    key, default = ENDPOINT_KEYS[service], lifecycle.service_module(service).DEFAULT_ENDPOINT
-    if _addresses(configuration.get(key, default)) != _addresses(default):
-        logger.info(f"No {service} lab: {key} is {configuration[key]}, not the lab's own address")
+    module = lifecycle.service_module(service)
+    key, default = module.ENDPOINT_KEY, module.DEFAULT_ENDPOINT
+    asked = module.addresses(str(configuration.get(key, default)))
+    if asked != module.addresses(default):
+        where = ", ".join(sorted(asked)) or "of another kind"
+        logger.info(f"No {service} lab: {key} is {where}, not the lab's own address")
         return
     me = this_process()
     timeout_s = float(arguments.get("timeout_s", lifecycle.START_TIMEOUT_S))
@@ -113,12 +116,8 @@ def _bring_up(arguments: dict[str, Any], configuration: dict[str, Any]) -> None:
         _started.append(service)
     else:
         logger.info(f"Using the {service} lab that runs at {cluster.endpoint}")
-    configuration[key] = cluster.endpoint
+    configuration.update(module.configuration(cluster))
 
 
 def _say(line: str) -> None:
     logger.info(f"Lab: {line}")
-
-
-def _addresses(endpoint: str) -> set[str]:
-    return {address.strip() for address in endpoint.split(",")}

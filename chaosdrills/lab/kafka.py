@@ -35,6 +35,7 @@ SERVICE = "kafka"
 BASE_PORT = 29092
 NODES = (1, 2, 3)
 TRAINING_TIMEOUT_S = 90.0
+ENDPOINT_KEY = "kafka_bootstrap_servers"
 DEFAULT_ENDPOINT = ",".join(f"{LOOPBACK}:{BASE_PORT + index}" for index in range(len(NODES)))
 
 # What a drill's cluster needs beyond Kafka's defaults: nothing created by accident, nothing removed by retention,
@@ -173,6 +174,10 @@ def _node(service: str, runtime: Runtime, layout: Layout) -> Node:
     return networks.with_own_user(node) if layout.network == FILTERED else node
 
 
+def let_settle(node: Node) -> None:
+    """Nodes of Kafka need nothing of one another to start."""
+
+
 def awaited(cluster: Cluster) -> str:
     """What is still missing until the cluster can be used; empty when it can.
 
@@ -195,6 +200,16 @@ def awaited(cluster: Cluster) -> str:
 def is_complaint(line: str) -> bool:
     """Whether a line of a node's log tells why it ended."""
     return re.search(r"\b(ERROR|FATAL)\b|Exception|^Error|^Caused by", line) is not None
+
+
+def addresses(endpoint: str) -> set[str]:
+    """The servers that `endpoint` names."""
+    return {address.strip() for address in endpoint.split(",")}
+
+
+def configuration(cluster: Cluster) -> dict[str, str]:
+    """What an experiment's configuration is told of the lab."""
+    return {ENDPOINT_KEY: cluster.endpoint}
 
 
 def _require_ports(layouts: list[Layout]) -> None:

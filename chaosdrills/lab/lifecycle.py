@@ -12,27 +12,34 @@ from typing import Any, Protocol, cast
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults import heal_log
 from chaosdrills.host import network, nodes
-from chaosdrills.host.nodes import Cluster
+from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.processes import Identity, is_alive, this_process, wait_until
 from chaosdrills.lab import supervision
 from chaosdrills.lab.progress import Progress, quiet
 
-SERVICES = {"kafka": "chaosdrills.lab.kafka"}
+SERVICES = {"kafka": "chaosdrills.lab.kafka", "timescaledb": "chaosdrills.lab.timescaledb"}
 START_TIMEOUT_S = 90.0
 HEALTHY_WITHIN_S = 5.0
 
 
 class Service(Protocol):
-    """What a module in `SERVICES` offers; see `chaosdrills.lab.kafka`."""
+    """What a module in `SERVICES` offers; see `chaosdrills.lab.kafka`.
 
+    `ENDPOINT_KEY` is what an experiment's configuration calls the way to its cluster, `DEFAULT_ENDPOINT` the lab's.
+    """
+
+    ENDPOINT_KEY: str
     DEFAULT_ENDPOINT: str
 
     def normalise(self, options: Mapping[str, Any]) -> dict[str, Any]: ...
     def suits(self, name: str, wanted: Any, actual: Any) -> bool: ...
     def prepare(self, progress: Progress) -> None: ...
     def build(self, options: Mapping[str, Any], progress: Progress) -> Cluster: ...
+    def let_settle(self, node: Node) -> None: ...
     def awaited(self, cluster: Cluster) -> str: ...
     def is_complaint(self, line: str) -> bool: ...
+    def addresses(self, endpoint: str) -> set[str]: ...
+    def configuration(self, cluster: Cluster) -> dict[str, str]: ...
 
 
 def service_module(service: str) -> Service:
@@ -141,7 +148,7 @@ def _start(
     try:
         cluster = module.build(options, progress)
         progress(f"starting {len(cluster.nodes)} {service} nodes at {cluster.endpoint}")
-        supervision.start(cluster, owner or this_process())
+        supervision.start(cluster, owner or this_process(), module.let_settle)
         supervision.wait_ready(cluster, module.awaited, module.is_complaint, timeout_s)
         if owner is None:
             supervision.disown(cluster)

@@ -7,7 +7,7 @@ from typing import Any
 from chaosdrills.host import nodes
 from chaosdrills.host.network import in_force
 from chaosdrills.host.nodes import Cluster, Node
-from chaosdrills.host.processes import Identity, is_alive
+from chaosdrills.host.processes import Identity, family_of, is_alive
 from chaosdrills.lab.supervision import is_proxied
 
 MIB_KIB = 1024
@@ -17,10 +17,12 @@ def status(service: str) -> dict[str, Any]:
     """The lab of `service`.
 
     `{"service", "state", "endpoint", "options", "owner_pid", "guard_pid", "network", "proxy_pid", "in_force", "nodes":
-    [{"id", "state", "endpoint", "pid", "memory_mib", "log", "data_dir"}]}`. A node is "running", "paused" or "dead".
-    The lab's is "down" if it is not written down, "running" if all its nodes run (with its proxy and the process that
-    it belongs to, if any), "dead" if none of them lives, else "damaged". `in_force` is what is done to its network, as
-    `chaosdrills.host.network.Effect` has it. Memory is the proportional set size: shared pages are counted once.
+    [{"id", "kind", "state", "endpoint", "pid", "memory_mib", "log", "data_dir"}]}`. A node is "running", "paused",
+    "dead", or "waiting" where its process runs without the server that it watches over. The lab's is "down" if it is
+    not written down, "running" if all its nodes run (with its proxy and the process that it belongs to, if any), "dead"
+    if none of them lives, else "damaged". `in_force` is what is done to its network, as
+    `chaosdrills.host.network.Effect` has it. Memory is the proportional set size of all of a node's processes: shared
+    pages are counted once.
     """
     cluster = nodes.load(service)
     if cluster is None:
@@ -48,16 +50,25 @@ def _state(cluster: Cluster, states: list[str]) -> str:
 
 
 def _node(node: Node) -> dict[str, Any]:
-    alive = node.process if node.process and node.alive else None
+    alive, server = node.process if node.process and node.alive else None, node.server
     return {
         "id": node.id,
-        "state": "dead" if alive is None else "paused" if _is_paused(alive.pid) else "running",
+        "kind": node.kind,
+        "state": _state_of(alive, server),
         "endpoint": node.endpoint,
         "pid": _pid(alive),
-        "memory_mib": None if alive is None else _memory_mib(alive.pid),
+        "memory_mib": None if alive is None else _memory_mib({alive, *([server] if server else [])}),
         "log": node.log,
         "data_dir": node.data_dir,
     }
+
+
+def _state_of(alive: Identity | None, server: Identity | None) -> str:
+    if alive is None:
+        return "dead"
+    if server is None:
+        return "waiting"
+    return "paused" if _is_paused(alive.pid) or _is_paused(server.pid) else "running"
 
 
 def _pid(identity: Identity | None) -> int | None:
@@ -72,9 +83,15 @@ def _is_paused(pid: int) -> bool:
     return stat[stat.rindex(")") + 2] in "Tt"
 
 
-def _memory_mib(pid: int) -> int | None:
+def _memory_mib(processes: set[Identity]) -> int | None:
+    sizes = [_pss_kib(it.pid) for it in family_of(processes)]
+    known = [size for size in sizes if size is not None]
+    return round(sum(known) / MIB_KIB) if known else None
+
+
+def _pss_kib(pid: int) -> int | None:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return None
-    return next((round(int(line.split()[1]) / MIB_KIB) for line in lines if line.startswith("Pss:")), None)
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), None)

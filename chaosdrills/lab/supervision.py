@@ -1,7 +1,8 @@
 """Starting the processes of a lab so that none of them can be forgotten, and ending all of them.
 
 Three nets: a process is in lab.json as soon as it runs; every process carries `MARKER` with the lab's folder in its
-environment, so that even one that nobody could write down is found; and while a lab has an owner, a guard process
+environment, so that even one that nobody could write down is found, and with it what it has started (PostgreSQL's
+backends write their title over their environment); and while a lab has an owner, a guard process
 (`chaosdrills.lab.guard`) waits for the owner's death.
 
 In a lab's folder, folders are data and go with the lab; files are logs, settings and locks and stay.
@@ -18,11 +19,12 @@ from chaosdrills.host import nodes, packet_filter
 from chaosdrills.host.network import PROXIED
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.paths import state_dir
-from chaosdrills.host.processes import Identity, identify, is_alive, spawn, stop, wait_until
+from chaosdrills.host.processes import Identity, family_of, identify, is_alive, spawn, stop, wait_until
 
 MARKER = "CHAOSDRILLS_LAB"
 LOCK_TIMEOUT_S = 120.0
 LOG_LINES = 8
+SWEEPS = 10
 
 Awaited = Callable[[Cluster], str]  # what a cluster still lacks until it can be used; empty when it can
 IsComplaint = Callable[[str], bool]  # whether a line of a node's log tells why it ended
@@ -33,8 +35,11 @@ def marked(service: str) -> dict[str, str]:
     return {MARKER: str(nodes.cluster_dir(service))}
 
 
-def start(cluster: Cluster, owner: Identity) -> None:
-    """Start the guard, the proxy if there is to be one, and every node of `cluster`, writing each down at once."""
+def start(cluster: Cluster, owner: Identity, let_settle: Callable[[Node], None] = lambda node: None) -> None:
+    """Start the guard, the proxy if there is to be one, and every node of `cluster`, writing each down at once.
+
+    `let_settle` is called after each node, to wait, bounded, for what the nodes after it need of it.
+    """
     cluster.owner = owner
     nodes.save(cluster)
     cluster.guard = _spawn_guard(cluster.service, owner)
@@ -44,6 +49,7 @@ def start(cluster: Cluster, owner: Identity) -> None:
     for node in cluster.nodes:
         node.process = spawn(node.argv, Path(node.log), Path(node.cwd), node.env)
         nodes.save(cluster)
+        let_settle(node)
 
 
 def wait_ready(cluster: Cluster, awaited: Awaited, is_complaint: IsComplaint, timeout_s: float) -> None:
@@ -79,20 +85,33 @@ def disown(cluster: Cluster) -> None:
 def end(service: str) -> bool:
     """End every process of `service`'s lab, at once, and remove its data. False if there was neither."""
     with nodes.changing(service):
-        processes, known = living(service), _is_written_down(service)
-        stop(processes, grace_s=0)
+        known = _is_written_down(service)
+        found = _stop_all(service)
         packet_filter.clear(service)
         for path in nodes.cluster_dir(service).iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
         nodes.forget(service)
-    return known or bool(processes)
+    return known or found
 
 
 def living(service: str) -> list[Identity]:
     """Every living process of `service`'s lab, written down or not, guard included, but not the one that asks."""
-    found = {*_carrying(marked(service)), *_written_down(service)}
+    carrying = [it for it in _carrying(marked(service)) if it.pid != os.getpid()]
+    found = family_of([*carrying, *_written_down(service)])
     return sorted((it for it in found if it.pid != os.getpid()), key=lambda it: it.pid)
+
+
+def _stop_all(service: str) -> bool:
+    """End every process of the lab, also one that another started while it was being ended. False if there was none."""
+    found = False
+    for _ in range(SWEEPS):
+        processes = living(service)
+        if not processes:
+            break
+        found = True
+        stop(processes, grace_s=0)
+    return found
 
 
 def end_of_owner(service: str, owner: Identity) -> bool:
@@ -171,7 +190,8 @@ def _written_down(service: str) -> list[Identity]:
         cluster = nodes.load(service)
     except DrillError:
         return []
-    known = [cluster.guard, cluster.proxy, *(node.process for node in cluster.nodes)] if cluster else []
+    servers = [it for node in cluster.nodes for it in (node.process, node.server)] if cluster else []
+    known = [cluster.guard, cluster.proxy, *servers] if cluster else []
     return [process for process in known if process is not None and is_alive(process)]
 
 

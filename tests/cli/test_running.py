@@ -24,11 +24,17 @@ def run(*arguments: str) -> Result:
 
 def test_nothing_runs(state: Path) -> None:
     result = run("status")
-    lines = ["No drill runs.", "Lock: free", "Faults: none is outstanding", "Lab: kafka: down"]
+    lines = [
+        "No drill runs.",
+        "Lock: free",
+        "Faults: none is outstanding",
+        "Lab: kafka: down",
+        "Lab: timescaledb: down",
+    ]
     assert (result.exit_code, result.stdout.splitlines()) == (0, lines)
     told = json.loads(run("status", "--json").stdout)
     assert (told["drills"], told["lock"], told["faults"], told["problems"]) == ([], None, [], [])
-    assert [lab["state"] for lab in told["labs"]] == ["down"]
+    assert [lab["state"] for lab in told["labs"]] == ["down", "down"]
 
 
 @pytest.mark.parametrize(

