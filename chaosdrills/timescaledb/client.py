@@ -84,10 +84,10 @@ def joined(parameters: Mapping[str, Any]) -> bytes:
 
 
 def told(pgconn: PGconn) -> str:
-    """What libpq last said went wrong with a connection: one line, without the address."""
+    """What libpq last said went wrong with a connection: its first line, without the address and without advice."""
     text = (pgconn.error_message or b"").decode(errors="replace").strip()
     lines = [_WHERE.sub("", line).strip() for line in text.splitlines() if line.strip()]
-    return re.sub(r"\s+", " ", lines[-1]) if lines else "the connection was closed"
+    return re.sub(r"\s+", " ", lines[0]) if lines else "the connection was closed"
 
 
 class Opening:

@@ -71,6 +71,8 @@ class Dsn:
         count = max(len(names), len(addresses))
         if len(ports) not in (1, count) or any(len(it) not in (count,) and it != [""] for it in (names, addresses)):
             raise UsageError("the DSN's hosts and ports do not match.", "give one port, or one for each host.")
+        if not all(port == "" or (port.isdecimal() and 0 < int(port) < 65_536) for port in ports):
+            raise UsageError("a port in the DSN is no port.", "use numbers from 1 to 65535.")
         spread = [it * count if len(it) == 1 else it for it in (names, ports, addresses)]
         return Dsn(tuple(Host(*host) for host in zip(*spread, strict=True)), given)
 
@@ -88,10 +90,16 @@ class Dsn:
     def conninfo(self, host: Host, application: str, client: str = WATCHFUL, **more: Any) -> bytes:
         """The connection string for `host`; what the DSN says goes over what `client` means."""
         own = WATCHFUL_PARAMETERS if client == WATCHFUL else {}
-        where = {"host": host.name, "port": host.port or PORT, "hostaddr": host.address}
+        where = {"host": host.name, "port": host.port or PORT, "hostaddr": host.address.strip(",")}
         always = {"application_name": application, "client_encoding": "UTF8", **more}
         merged = {**own, **self.parameters, **{name: it for name, it in where.items() if it}, **always}
         return joined(merged)
+
+    @property
+    def all_at_once(self) -> Host:
+        """All hosts as libpq takes them in one connection string."""
+        columns = zip(*((it.name, it.port or PORT, it.address) for it in self.hosts), strict=True)
+        return Host(*(",".join(values) for values in columns))
 
     def resolved(self) -> list[Host]:
         """The hosts with numeric addresses, one for each address of a name; unresolvable ones as they are.

@@ -1,0 +1,135 @@
+"""Connections for the load, made in a thread of their own so that the load never waits for one.
+
+Whoever lost a connection asks for another; it comes back connected to the primary of then, with its insert prepared.
+"""
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass
+
+from chaosdrills.errors import DrillError
+from chaosdrills.timescaledb import ledger
+from chaosdrills.timescaledb.arguments import Arguments
+from chaosdrills.timescaledb.client import PGconn, Session
+from chaosdrills.timescaledb.finding import PRIMARY, Client
+
+logger = logging.getLogger(__name__)
+
+SEARCH_S = 10.0
+PREPARE_S = 5.0
+BREATH_S = 0.2
+SOON_S = 1.0
+STOP_S = 15.0
+LOG_AGAIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """A connection for the stream `stream`, ready to be written to; `timeline` is the server's, 0 if unknown."""
+
+    stream: int
+    pgconn: PGconn
+    descriptor: int
+    address: str
+    timeline: int
+
+
+class Connector:
+    """Makes connections. `descriptor` becomes readable when `made` has some; `trouble` is the last in words.
+
+    `timelines` are those of the servers that were written to, in turn; `servers` counts the changes of server.
+    """
+
+    def __init__(self, arguments: Arguments, drill_id: str, client: Client) -> None:
+        self.trouble = ""
+        self.timelines: list[int] = []
+        self._arguments = arguments
+        self._drill_id = drill_id
+        self._client = client
+        self._asked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._made: queue.SimpleQueue[Made] = queue.SimpleQueue()
+        self._last_at: dict[int, float] = {}
+        self._told_at = 0.0
+        self._stop = threading.Event()
+        self.descriptor, self._bell = os.pipe()
+        for end in (self.descriptor, self._bell):
+            os.set_blocking(end, False)
+        self._thread = threading.Thread(target=self._run, name="connector", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def ask(self, stream: int) -> None:
+        """Have a connection made for `stream`."""
+        self._asked.put(stream)
+
+    def taken(self) -> list[Made]:
+        """The connections that were made since; the bell is silent afterwards."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.descriptor, 4096)
+        found: list[Made] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._made.get_nowait())
+        return found
+
+    def stop(self) -> None:
+        """Make no more, and close those that nobody took. Bounded, idempotent."""
+        if not self._stop.is_set():
+            self._stop.set()
+            self._asked.put(None)
+            if self._thread.is_alive():
+                self._thread.join(STOP_S)
+            for made in self.taken():
+                made.pgconn.finish()
+
+    def _run(self) -> None:
+        while True:
+            stream = self._asked.get()
+            if stream is None or self._stop.is_set():
+                return
+            try:
+                self._connect(stream)
+            except DrillError as error:
+                self._tell(error.message)
+                self._asked.put(stream)
+            except Exception:
+                logger.exception("a connection was not made")
+                self._asked.put(stream)
+                self._stop.wait(BREATH_S)
+
+    def _connect(self, stream: int) -> None:
+        """Find the primary, prepare the insert, hand over."""
+        if time.monotonic() - self._last_at.get(stream, 0.0) < SOON_S:
+            self._stop.wait(BREATH_S)
+        session = self._client.find(PRIMARY, SEARCH_S, patient=True, stopped=self._stop.is_set)
+        try:
+            insert = ledger.insert_of(self._arguments.schema, self._drill_id, stream, self._arguments.payload_bytes)
+            session.prepare(ledger.STATEMENT, insert, PREPARE_S)
+            timeline = ledger.timeline_of(session)
+            session.pgconn.nonblocking = 1
+            session.pgconn.enter_pipeline_mode()
+        except BaseException:
+            session.close()
+            self._stop.wait(BREATH_S)
+            raise
+        self._hand_over(stream, session, timeline)
+
+    def _hand_over(self, stream: int, session: Session, timeline: int) -> None:
+        self._last_at[stream] = time.monotonic()
+        if timeline and (not self.timelines or self.timelines[-1] != timeline):
+            self.timelines.append(timeline)
+        logger.info("stream %d writes to %s (timeline %d)", stream, session.address, timeline)
+        self._made.put(Made(stream, session.pgconn, session.pgconn.socket, session.address, timeline))
+        os.write(self._bell, b".")
+
+    def _tell(self, message: str) -> None:
+        self.trouble = message
+        if time.monotonic() - self._told_at >= LOG_AGAIN_S:
+            self._told_at = time.monotonic()
+            logger.warning("no connection: %s", message)

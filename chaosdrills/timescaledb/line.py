@@ -1,0 +1,123 @@
+"""One connection of the load, in libpq's pipeline mode: what was sent on it, and what of it was acknowledged.
+
+Every insert is followed by its own Sync, so each is a transaction, and ReadyForQuery its acknowledgement. Operations
+are numbers; the line knows nothing of streams but its own.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from chaosdrills.core.history import Outcome
+from chaosdrills.timescaledb import ledger
+from chaosdrills.timescaledb.client import ExecStatus, PGconn, PGresult, PsycopgError, error_of
+from chaosdrills.timescaledb.connecting import Made
+from chaosdrills.timescaledb.outcomes import NOT_WRITABLE, is_cancelled_wait, outcome_of
+from chaosdrills.timescaledb.payload import Seal
+
+Settle = Callable[[int, Outcome], None]
+STATEMENT = ledger.STATEMENT.encode()
+
+
+class Lost(Exception):
+    """The connection is of no use any more, and why."""
+
+
+class Line:
+    """The connection of one stream of `count`, of which at most `depth` inserts are sent and unanswered.
+
+    `waiting` are the numbers that are still to be sent, `sent` (number, instant) those without an answer.
+    """
+
+    def __init__(self, stream: int, count: int, depth: int, seal: Seal) -> None:
+        self.stream = stream
+        self.address = ""
+        self.waiting: deque[int] = deque()
+        self.sent: deque[tuple[int, int]] = deque()
+        self.pgconn: PGconn | None = None
+        self.descriptor = -1
+        self.unflushed = False
+        self._count = count
+        self._depth = depth
+        self._seal = seal
+        self._outcome = Outcome.OK
+        self._why = ""
+
+    def adopt(self, made: Made) -> None:
+        """Use a connection from now on."""
+        self.pgconn, self.address, self.descriptor = made.pgconn, made.address, made.descriptor
+        self._outcome, self._why, self.unflushed = Outcome.OK, "", False
+        made.pgconn.notice_handler = self._notice
+
+    def push(self, now_ns: int) -> None:
+        """Send what waits, as far as may be unanswered. Raises `Lost`."""
+        if self.pgconn is None:
+            return
+        try:
+            while self.waiting and len(self.sent) < self._depth:
+                number = self.waiting.popleft()
+                self.sent.append((number, now_ns))
+                seq = b"%d" % (number // self._count)
+                self.pgconn.send_query_prepared(STATEMENT, (seq, self._seal.of(seq)))
+                self.pgconn.pipeline_sync()
+            self.unflushed = bool(self.pgconn.flush())
+        except PsycopgError as error:
+            raise Lost(_said(error)) from error
+
+    def receive(self, settle: Settle) -> None:
+        """Take in what was answered. Raises `Lost`, after what came before it was settled."""
+        if self.pgconn is None:
+            return
+        try:
+            self.pgconn.consume_input()
+            self._take(self.pgconn, settle)
+            if self.unflushed:
+                self.unflushed = bool(self.pgconn.flush())
+        except PsycopgError as error:
+            raise Lost(self._why or _said(error)) from error
+        if self._why:
+            raise Lost(self._why)
+
+    def drop(self) -> tuple[list[int], list[int]]:
+        """Close the connection; returns the numbers that were sent and those that were not."""
+        if self.pgconn is not None:
+            self.pgconn.notice_handler = None
+            self.pgconn.finish()
+        sent, waiting = [number for number, _ in self.sent], list(self.waiting)
+        self.pgconn, self.unflushed = None, False
+        self.sent.clear()
+        self.waiting.clear()
+        return sent, waiting
+
+    def _take(self, pgconn: PGconn, settle: Settle) -> None:
+        """All results that have arrived. In pipeline mode each query's end with None, and a Sync's does not."""
+        within = False
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                if not within:
+                    return
+                within = False
+            elif result.status == ExecStatus.PIPELINE_SYNC:
+                within = False
+                settle(self.sent.popleft()[0], self._outcome)
+                self._outcome = Outcome.OK
+            else:
+                within = True
+                if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+                    self._fail(result)
+
+    def _fail(self, result: PGresult) -> None:
+        self._outcome = outcome_of(result)
+        sqlstate, message = error_of(result)
+        if sqlstate in NOT_WRITABLE or self._outcome is Outcome.UNKNOWN:
+            self._why = message
+
+    def _notice(self, notice: PGresult) -> None:
+        """libpq hands over a notice after the command's end and before the Sync's: it is about the oldest in flight."""
+        if is_cancelled_wait(notice):
+            self._outcome = Outcome.UNKNOWN
+
+
+def _said(error: PsycopgError) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else "the connection was closed"

@@ -1,0 +1,131 @@
+"""The read-back: what is really in the ledger after the drill, read through a fresh connection to the primary of then.
+
+Before it reads, all other connections of the drill are ended and the table is locked against writers: a commit that
+still waits for its standby would turn up later. Then everything is read, in the order in which the server took the
+rows, and each row is looked at. A server that is in recovery, or in an older history than one that was written to,
+cannot tell what is lost, and is an error; so is a change of timeline in the middle.
+"""
+
+import logging
+import time
+from array import array
+from collections.abc import Iterator
+
+from chaosdrills.core.history import NO_SEQ
+from chaosdrills.errors import UnavailableError
+from chaosdrills.host.clock import boottime_ns
+from chaosdrills.observe.workload import Progress, Survivors
+from chaosdrills.timescaledb import ledger
+from chaosdrills.timescaledb.arguments import Arguments
+from chaosdrills.timescaledb.client import Row, ServerError, Session
+from chaosdrills.timescaledb.finding import PRIMARY, Client
+from chaosdrills.timescaledb.payload import Opener
+
+logger = logging.getLogger(__name__)
+
+BATCH = 10_000
+LOCK_S = 2.0
+OTHERS = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+    "WHERE application_name = current_setting('application_name') AND pid <> pg_backend_pid() "
+    "AND usename = current_user AND backend_type = 'client backend'"
+)
+LOCKED_OUT = "55P03"
+
+
+class ReadBack:
+    """Reads the ledger of a drill. `foreign` counts rows that are not of it, `damaged` those that are not whole."""
+
+    def __init__(self, arguments: Arguments, drill_id: str, client: Client, timelines: list[int]) -> None:
+        self.foreign = 0
+        self.damaged = 0
+        self._arguments = arguments
+        self._drill_id = drill_id
+        self._client = client
+        self._newest = max(timelines, default=0)
+        self._table = f"{arguments.schema}.{ledger.TABLE}"
+
+    def run(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
+        """The survivors of each stream in turn. Raises `DrillError` if the end is not reached in time."""
+        deadline = time.monotonic() + timeout_s
+        progress("reading back: looking for the primary")
+        session = self._client.find(PRIMARY, timeout_s, patient=True)
+        try:
+            logger.info("reads back from %s", session.address)
+            timeline = self._require_history(session)
+            begun_ns = boottime_ns()
+            self._lock_out_writers(session, deadline, progress)
+            for stream in range(self._arguments.connections):
+                yield Survivors(stream, begun_ns, self._read(session, stream, deadline, progress))
+            self._count_foreign(session, deadline)
+            session.query("COMMIT", _left(deadline))
+            if self._require_history(session) != timeline:
+                raise UnavailableError("the server changed its timeline while it was read back.", "read back again.")
+        finally:
+            session.close()
+
+    def _require_history(self, session: Session) -> int:
+        """The timeline that the primary writes, which must not be older than one that was written to."""
+        if session.query("SELECT pg_is_in_recovery()", ledger.ASK_S)[0][0] != "f":
+            raise UnavailableError(f"{session.address} is in recovery, so it cannot be read back.", "look at its log.")
+        timeline = ledger.timeline_of(session)
+        if timeline < self._newest:
+            raise UnavailableError(
+                f"{session.address} is on timeline {timeline}, and timeline {self._newest} was written to: its history "
+                "goes back, so what is lost cannot be told.",
+                "see whether there are two primaries.",
+            )
+        return timeline
+
+    def _lock_out_writers(self, session: Session, deadline: float, progress: Progress) -> None:
+        """End the drill's other connections, and begin a snapshot in which all that they have committed can be seen."""
+        while True:
+            progress("reading back: waiting for the end of every write")
+            session.query(OTHERS, _left(deadline))
+            session.query("BEGIN", _left(deadline))
+            session.query(f"SET LOCAL lock_timeout = {round(LOCK_S * 1000)}", _left(deadline))
+            try:
+                session.query(f"LOCK TABLE {self._table} IN SHARE MODE", LOCK_S + _left(deadline))
+                return
+            except ServerError as error:
+                if error.sqlstate != LOCKED_OUT or time.monotonic() >= deadline:
+                    raise
+                session.query("ROLLBACK", _left(deadline))
+
+    def _read(self, session: Session, stream: int, deadline: float, progress: Progress) -> "array[int]":
+        """All of a stream's rows."""
+        seqs, opener = array("q"), Opener(self._drill_id, stream)
+        chosen = f"SELECT drill, seq, payload, checksum FROM {self._table} WHERE stream = {stream} ORDER BY id"
+        session.query(f"DECLARE survivors NO SCROLL CURSOR FOR {chosen}", _left(deadline))
+        while True:
+            progress(f"reading back: stream {stream}, {len(seqs):,} rows")
+            rows = session.query(f"FETCH {BATCH} FROM survivors", _left(deadline))
+            for row in rows:
+                self._open(row, opener, seqs)
+            if len(rows) < BATCH:
+                break
+        session.query("CLOSE survivors", _left(deadline))
+        return seqs
+
+    def _open(self, row: Row, opener: Opener, seqs: "array[int]") -> None:
+        drill, seq, payload, checksum = (text or "" for text in row)
+        if drill != self._drill_id:
+            self.foreign += 1
+        elif opener.is_whole(seq, payload, checksum):
+            seqs.append(int(seq))
+        else:
+            self.damaged += 1
+            seqs.append(NO_SEQ)
+
+    def _count_foreign(self, session: Session, deadline: float) -> None:
+        """Rows of no stream of ours."""
+        outside = f"SELECT count(*) FROM {self._table} WHERE stream NOT BETWEEN 0 AND {self._arguments.connections - 1}"
+        self.foreign += int(session.query(outside, _left(deadline))[0][0] or 0)
+
+
+def _left(deadline: float) -> float:
+    """Seconds until the deadline. Raises `UnavailableError` if there are none."""
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise UnavailableError("the read-back was not done in time.", "give it more time, or look at the server.")
+    return left_s

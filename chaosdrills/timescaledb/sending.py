@@ -1,0 +1,196 @@
+"""Sending: inserts over several connections in turn, and what became of each. It never waits.
+
+Write k goes over connection k mod n as its seq k // n. While a connection is being made again, what falls due on it was
+not sent, and has failed; `chaosdrills.timescaledb.connecting` makes it, in a thread of its own.
+"""
+
+import logging
+import select
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from chaosdrills.core.history import NO_TIME, NS, Outcome
+from chaosdrills.errors import UnavailableError
+from chaosdrills.host.clock import boottime_ns
+from chaosdrills.host.processes import wait_until
+from chaosdrills.observe.in_flight import InFlight
+from chaosdrills.observe.workload import Page
+from chaosdrills.timescaledb.arguments import Arguments
+from chaosdrills.timescaledb.connecting import Connector
+from chaosdrills.timescaledb.finding import Client
+from chaosdrills.timescaledb.line import Line, Lost
+from chaosdrills.timescaledb.payload import Seal, filler
+
+logger = logging.getLogger(__name__)
+
+LOOK_NS = NS // 10
+
+
+class Sending:
+    """The connections of a drill. What became of writes is noted in `page`."""
+
+    def __init__(self, arguments: Arguments, drill_id: str, client: Client) -> None:
+        count, payload = arguments.connections, filler(arguments.payload_bytes)
+        self._lines = [Line(it, count, arguments.pipeline, Seal(drill_id, it, payload)) for it in range(count)]
+        self._in_flight = InFlight()
+        self._answer_ns = round(arguments.answer_timeout_s * NS) if arguments.watchful else None
+        self.connector = Connector(arguments, drill_id, client)
+        self._settled: dict[Outcome, list[int]] = {outcome: [] for outcome in Outcome}
+        self._by_descriptor: dict[int, Line] = {}
+        self._poll = select.poll()
+        self._poll.register(self.connector.descriptor, select.POLLIN)
+        self._looked_ns = 0
+        self.lost = 0
+        self.trouble = ""
+
+    def connect(self, timeout_s: float) -> None:
+        """Have all connections made. Raises `UnavailableError` if that takes longer."""
+        self.connector.start()
+        for line in self._lines:
+            self.connector.ask(line.stream)
+
+        def all_made() -> bool:
+            self._adopt()
+            return all(line.pgconn is not None for line in self._lines)
+
+        if not wait_until(all_made, timeout_s, 0.005):
+            made = sum(line.pgconn is not None for line in self._lines)
+            raise UnavailableError(
+                f"only {made} of {len(self._lines)} connections were made within {timeout_s:g} s. "
+                f"{self.connector.trouble}".rstrip(),
+                "lower connections, or raise the server's max_connections.",
+            )
+
+    def begin(self, page: Page) -> None:
+        """Note from now on in `page`."""
+        self._page = page
+
+    @property
+    def in_flight(self) -> int:
+        """How many writes have no outcome yet."""
+        return self._in_flight.count
+
+    def oldest_in_flight_ns(self) -> int | None:
+        """The intended time of the oldest of them."""
+        return self._in_flight.oldest_ns()
+
+    def send(self, intended_ns: Sequence[int]) -> None:
+        """One insert for each intended time, over the connections in turn."""
+        first, count = self._in_flight.add(intended_ns), len(self._lines)
+        end, now_ns = first + len(intended_ns), boottime_ns()
+        for number in range(first, end):
+            line = self._lines[number % count]
+            if line.pgconn is None:
+                self._settled[Outcome.FAILED].append(number)
+            else:
+                line.waiting.append(number)
+        for number in range(first, min(first + count, end)):
+            self._push(self._lines[number % count], now_ns)
+        self._note(boottime_ns())
+
+    def refuse(self, intended_ns: Sequence[int]) -> None:
+        """One operation for each intended time, noted as failed."""
+        first = self._in_flight.add(intended_ns)
+        self._settled[Outcome.FAILED].extend(range(first, first + len(intended_ns)))
+        self._note(boottime_ns())
+
+    def poll(self, timeout_s: float) -> None:
+        """Serve answers for up to `timeout_s`; the kernel waits in whole milliseconds, the rest is slept."""
+        ready = self._poll.poll(int(timeout_s * 1000))
+        if not ready and 0 < timeout_s < 0.001:
+            time.sleep(timeout_s)
+        now_ns = boottime_ns()
+        for descriptor, _ in ready:
+            line = self._by_descriptor.get(descriptor)
+            if line is None:
+                self._adopt()
+            else:
+                self._serve(line, now_ns)
+        if now_ns - self._looked_ns >= LOOK_NS:
+            self._looked_ns = now_ns
+            self._give_up_silent(now_ns)
+        self._note(now_ns)
+
+    def abandon(self) -> None:
+        """Close all connections: what was sent was never heard of again, what was not has failed."""
+        self.connector.stop()
+        for line in self._lines:
+            self._forget(line)
+            sent, waiting = line.drop()
+            self._settled[Outcome.FAILED] += waiting
+            self._settle(sent, NO_TIME, Outcome.UNKNOWN)
+        self._note(boottime_ns())
+
+    def _adopt(self) -> None:
+        for made in self.connector.taken():
+            line = self._lines[made.stream]
+            line.adopt(made)
+            self._by_descriptor[line.descriptor] = line
+            self._poll.register(line.descriptor, select.POLLIN)
+
+    def _serve(self, line: Line, now_ns: int) -> None:
+        try:
+            line.receive(lambda number, outcome: self._settled[outcome].append(number))
+        except Lost as lost:
+            self._lose(line, str(lost))
+            return
+        if line.waiting or line.unflushed:
+            self._push(line, now_ns)
+        else:
+            self._watch(line)
+
+    def _push(self, line: Line, now_ns: int) -> None:
+        try:
+            line.push(now_ns)
+        except Lost as lost:
+            self._lose(line, str(lost))
+        else:
+            self._watch(line)
+
+    def _watch(self, line: Line) -> None:
+        """Wait for the socket to take more only where it has not taken all."""
+        if line.pgconn is not None:
+            self._poll.modify(line.descriptor, select.POLLIN | (select.POLLOUT if line.unflushed else 0))
+
+    def _give_up_silent(self, now_ns: int) -> None:
+        for line in self._lines:
+            if self._answer_ns and line.sent and now_ns - line.sent[0][1] > self._answer_ns:
+                self._lose(line, f"no answer for {self._answer_ns / NS:g} s")
+
+    def _lose(self, line: Line, why: str) -> None:
+        """Settle what a lost connection leaves, and ask for another one."""
+        self._forget(line)
+        sent, waiting = line.drop()
+        self.lost += 1
+        self.trouble = f"the connection to {line.address} was lost: {why}"
+        logger.info(
+            "stream %d lost %s: %s (%d inserts unanswered, %d unsent)",
+            line.stream, line.address, why, len(sent), len(waiting),
+        )  # fmt: skip
+        self._settled[Outcome.UNKNOWN] += sent
+        self._settled[Outcome.FAILED] += waiting
+        self.connector.ask(line.stream)
+
+    def _forget(self, line: Line) -> None:
+        if self._by_descriptor.pop(line.descriptor, None) is not None:
+            self._poll.unregister(line.descriptor)
+        line.descriptor = -1
+
+    def _note(self, now_ns: int) -> None:
+        """Hand over what was settled since; all of it shares the instant."""
+        for outcome, numbers in self._settled.items():
+            if numbers:
+                self._settle(numbers, now_ns, outcome)
+                numbers.clear()
+
+    def _settle(self, numbers: Sequence[int], completed_ns: int, outcome: Outcome) -> None:
+        if not numbers:
+            return
+        which = np.array(numbers, np.int64)
+        table = np.empty((len(which), 5), np.int64)
+        table[:, 1], table[:, 0] = np.divmod(which, len(self._lines))
+        table[:, 2] = self._in_flight.settle(which)
+        table[:, 3], table[:, 4] = completed_ns, outcome
+        self._page.write_all(table)

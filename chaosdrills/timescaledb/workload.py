@@ -1,0 +1,159 @@
+"""The PostgreSQL workload: inserts into a ledger of its own, one stream a connection, and a reader beside it.
+
+Outcomes come from the server's answers (`chaosdrills.timescaledb.outcomes`), survivors from a read-back of every row
+through a fresh connection to the primary of then.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chaosdrills.core.history import StreamKind
+from chaosdrills.errors import DrillError
+from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
+from chaosdrills.timescaledb import ledger
+from chaosdrills.timescaledb.arguments import NOTHING, Arguments
+from chaosdrills.timescaledb.client import Session, versions
+from chaosdrills.timescaledb.finding import PRIMARY, Client
+from chaosdrills.timescaledb.readback import ReadBack
+from chaosdrills.timescaledb.reader import Reader
+from chaosdrills.timescaledb.sending import Sending
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S = 10.0  # a server nobody answers at is told within this, however long the drill would wait
+LEAST_S = 1.0
+SAY_S = 1.0  # what is left of the time to open, so that the reason is told and not only that it ran out
+REMOVE_S = 10.0
+
+
+class TimescaleDBWorkload:
+    """`chaosdrills.observe.workload.Workload` for PostgreSQL. Arguments: `chaosdrills.timescaledb.arguments`."""
+
+    stream_kind: StreamKind = "log"
+
+    def __init__(self, drill_id: str, arguments: Mapping[str, Any]) -> None:
+        self._drill_id = drill_id
+        self._arguments = Arguments.of(drill_id, arguments)
+        self._client = Client(
+            self._arguments.where,
+            f"chaosdrills {drill_id}"[:63],
+            self._arguments.client,
+            self._arguments.connect_timeout_s,
+        )
+        self._sending = Sending(self._arguments, drill_id, self._client)
+        self._reader: Reader | None = None
+        self._read_back: ReadBack | None = None
+        self._made = False
+
+    @staticmethod
+    def check(given: Mapping[str, Any]) -> None:
+        """Look at arguments before a run, for `chaos validate`. Raises `UsageError`; connects to nothing."""
+        Arguments.check(given)
+
+    def open(self, timeout_s: float) -> Opened:
+        """Find the primary, make schema and ledger there, and make all connections."""
+        deadline = time.monotonic() + timeout_s
+        session = self._client.find(PRIMARY, min(timeout_s, CONNECT_S))
+        try:
+            logger.info("makes its ledger on %s", session.address)
+            ledger.make_schema(session, self._arguments.schema)
+            self._made = True
+            made = ledger.make_table(session, self._arguments.schema)
+            found = {**self._arguments.facts(), **versions(), **ledger.facts(session), **made}
+            self._sending.connect(max(LEAST_S, deadline - SAY_S - time.monotonic()))
+        except DrillError:
+            self._drop(session)  # nothing is in it
+            raise
+        finally:
+            session.close()
+        return Opened([str(stream) for stream in range(self._arguments.connections)], found)
+
+    def begin(self, page: Page, reader_page: Page) -> None:
+        """Start the reader, if there is to be one."""
+        self._sending.begin(page)
+        if self._arguments.read_from != NOTHING:
+            self._reader = Reader(self._arguments, self._drill_id, self._client, reader_page)
+            self._reader.start()
+
+    @property
+    def in_flight(self) -> int:
+        """How many inserts have no outcome yet."""
+        return self._sending.in_flight
+
+    def oldest_in_flight_ns(self) -> int | None:
+        """The intended time of the oldest of them."""
+        return self._sending.oldest_in_flight_ns()
+
+    def send(self, intended_ns: Sequence[int]) -> None:
+        """One insert for each intended time, over the connections in turn."""
+        self._sending.send(intended_ns)
+
+    def refuse(self, intended_ns: Sequence[int]) -> None:
+        """One operation for each intended time, noted as failed without sending it."""
+        self._sending.refuse(intended_ns)
+
+    def poll(self, timeout_s: float) -> None:
+        """Serve the server's answers."""
+        self._sending.poll(timeout_s)
+
+    def trouble(self) -> str:
+        """The last trouble of the connections."""
+        return self._sending.trouble or self._sending.connector.trouble
+
+    def abandon(self) -> None:
+        """Close the connections."""
+        self._sending.abandon()
+
+    def end_reading(self) -> None:
+        """Stop the reader."""
+        if self._reader is not None:
+            self._reader.stop()
+
+    def read_back(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
+        """Read the whole ledger through a fresh connection."""
+        self._read_back = ReadBack(self._arguments, self._drill_id, self._client, self._sending.connector.timelines)
+        return self._read_back.run(timeout_s, progress)
+
+    def findings(self) -> Mapping[str, Any]:
+        """`schema`, `connections_lost`, the `timelines` that were written to, and `foreign` and `damaged` rows."""
+        found: dict[str, Any] = {
+            "schema": self._arguments.schema,
+            "connections_lost": self._sending.lost,
+            "timelines": list(self._sending.connector.timelines),
+        }
+        if self._read_back is not None:
+            found |= {"foreign": self._read_back.foreign, "damaged": self._read_back.damaged}
+        return found
+
+    def checks(self) -> Sequence[tuple[str, bool, str]]:
+        """Whether the histories that were written to follow one another."""
+        timelines = self._sending.connector.timelines
+        if timelines == sorted(timelines):
+            return []
+        shown = ", ".join(map(str, timelines))
+        return [("one history", False, f"timelines {shown} were written to in turn: there were two primaries")]
+
+    def close(self, done: bool) -> None:
+        """Stop reading and writing; drop the schema of a whole drill if it is not to be kept."""
+        self.end_reading()
+        self._sending.connector.stop()
+        if not done or not self._made or self._arguments.keep_schema:
+            return
+        try:
+            session = self._client.find(PRIMARY, REMOVE_S, patient=True)
+        except DrillError as error:
+            logger.warning("the schema %s stays: %s", self._arguments.schema, error)
+        else:
+            self._drop(session)
+            session.close()
+
+    def _drop(self, session: Session) -> None:
+        """Remove the schema that was made here; what keeps it from being removed is told."""
+        made, self._made = self._made, False
+        try:
+            if made:
+                ledger.drop(session, self._arguments.schema, REMOVE_S)
+        except DrillError as error:
+            logger.warning("the schema %s stays: %s", self._arguments.schema, error)
