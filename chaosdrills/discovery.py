@@ -2,8 +2,8 @@
 
 from typing import Any
 
-ACTIONS = ("chaosdrills.kafka.actions", "chaosdrills.observe.actions")
-PROBES = ("chaosdrills.kafka.probes", "chaosdrills.observe.probes")
+ACTIONS = ("chaosdrills.kafka.actions", "chaosdrills.timescaledb.actions", "chaosdrills.observe.actions")
+PROBES = ("chaosdrills.kafka.probes", "chaosdrills.timescaledb.probes", "chaosdrills.observe.probes")
 
 
 def discover_all() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from chaosdrills.errors import UnavailableError
 if TYPE_CHECKING:
     from chaosdrills.faults.healing import Healing
 
-SERVICES = ("kafka",)
+SERVICES = ("kafka", "timescaledb")
 
 
 @click.command("heal")

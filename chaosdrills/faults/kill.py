@@ -1,10 +1,14 @@
-"""Kill: SIGKILL to one node of a lab, by its identity. Its heal starts that node again."""
+"""Kill: SIGKILL to one node of a lab, by its identity. Its heal starts that node again.
+
+Where the node's process watches over a server of its own, both are killed at once, as when a machine goes down. Where
+the target is that server alone, the node goes on and starts it again: then there is nothing to heal.
+"""
 
 import signal
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
-from chaosdrills.faults.node import NodeFault, end, victim_of
+from chaosdrills.faults.node import NodeFault, end_all, victim_of, victims_of
 
 GONE_TIMEOUT_S = 10.0
 
@@ -21,12 +25,12 @@ class Kill(NodeFault):
         return f"kill -9 of {target.label}"
 
     def inject(self, target: Target) -> None:
-        """Kill the process and wait until it is gone, sockets included.
+        """Kill the process, and the server that it watches over, and wait until they are gone, sockets included.
 
         Raises `UnavailableError` if it was not running, or outlives SIGKILL by 10 s.
         """
         victim = victim_of(target)
-        gone = end(victim, self.sends, GONE_TIMEOUT_S)
+        gone = end_all(victims_of(target), self.sends, GONE_TIMEOUT_S)
         if gone is None:
             raise self.not_hit(target)
         if not gone:

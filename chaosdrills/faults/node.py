@@ -1,12 +1,17 @@
 """Nodes of a lab as targets: the process that is hit, and how a node that is gone is started again.
 
 What `kill`, `stop` and `pause` have in common. Their targets' handle is
-``{"node": 2, "pid": 123, "start_ticks": 456}``: the node's id in the lab, and the process that is hit.
+``{"node": 2, "pid": 123, "start_ticks": 456, "also": [{"pid": 124, "start_ticks": 457}]}``: the node's id in the lab,
+the process that is hit, and the server that it watches over, if that is another one (`also` may be missing).
 """
 
 import os
 import select
 import signal
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from typing import Any
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
@@ -29,7 +34,7 @@ class NodeFault:
 
     def check(self, target: Target) -> None:
         """Raise `UnavailableError` unless exactly this process lives."""
-        if not is_alive(victim_of(target)):
+        if not all(map(is_alive, victims_of(target))):
             raise self.not_hit(target)
 
     def needs_heal(self, target: Target) -> bool:
@@ -85,13 +90,43 @@ def node_target(cluster: Cluster, node_id: int, label: str, role: str) -> Target
             f"{label} of the {cluster.service} lab does not run, so nothing can be done to it.",
             "run 'chaos drills heal', and look at 'chaos drills lab status'.",
         )
-    handle = {"node": node_id, "pid": node.process.pid, "start_ticks": node.process.start_ticks}
-    return Target(cluster.service, label, role, handle)
+    server = server_of(cluster, node, label)
+    also = {"also": [asdict(server)]} if server != node.process else {}
+    return Target(cluster.service, label, role, {"node": node_id, **asdict(node.process), **also})
+
+
+def server_target(cluster: Cluster, node_id: int, label: str, role: str) -> Target:
+    """The target for the server alone that node `node_id` of `cluster` watches over, which may start it again.
+
+    Raises `UnavailableError` if there is no such node or its server does not run.
+    """
+    server = server_of(cluster, cluster.node(node_id), label)
+    return Target(cluster.service, label, role, {"node": node_id, **asdict(server)})
+
+
+def server_of(cluster: Cluster, node: Node, label: str) -> Identity:
+    """The process that serves the clients of `node`. Raises `UnavailableError` if it does not run."""
+    server = node.server
+    if server is None:
+        raise UnavailableError(
+            f"the server of {label} of the {cluster.service} lab does not run, so nothing can be done to it.",
+            "wait until it is started again, run 'chaos drills heal', and look at 'chaos drills lab status'.",
+        )
+    return server
 
 
 def victim_of(target: Target) -> Identity:
-    """The process that is hit. Raises `KeyError` or `TypeError` if the handle names none."""
-    pid, start_ticks = target.handle["pid"], target.handle["start_ticks"]
+    """The node's process that is hit. Raises `KeyError` or `TypeError` if the handle names none."""
+    return _identity(target.handle)
+
+
+def victims_of(target: Target) -> list[Identity]:
+    """All processes that are hit, the node's first. Raises `KeyError` or `TypeError` if the handle names none."""
+    return [_identity(target.handle), *(_identity(one) for one in target.handle.get("also", ()))]
+
+
+def _identity(given: Mapping[str, Any]) -> Identity:
+    pid, start_ticks = given["pid"], given["start_ticks"]
     if not isinstance(pid, int) or not isinstance(start_ticks, int) or not 0 < pid < 1 << 31:
         raise TypeError(f"{pid!r} is no process")
     return Identity(pid, start_ticks)
@@ -114,14 +149,19 @@ def end(victim: Identity, signum: int, timeout_s: float) -> bool | None:
 
     False if it outlives that by `timeout_s`, None if it was gone before: nothing was signalled then.
     """
-    try:
-        handle = os.pidfd_open(victim.pid)
-    except ProcessLookupError:
-        return None
-    try:
-        return _wait_ended(handle, timeout_s) if send_signal(victim, signum) else None
-    finally:
-        os.close(handle)
+    return end_all([victim], signum, timeout_s)
+
+
+def end_all(victims: Sequence[Identity], signum: int, timeout_s: float) -> bool | None:
+    """As `end`, for several at once: all are signalled before any is waited for. None if the first was gone before."""
+    with ExitStack() as stack:
+        handles = []
+        for victim in victims:
+            with suppress(ProcessLookupError):
+                handles.append(os.pidfd_open(victim.pid))
+                stack.callback(os.close, handles[-1])
+        hit = [send_signal(victim, signum) for victim in victims]
+        return all(_wait_ended(handle, timeout_s) for handle in handles) if hit[0] else None
 
 
 def _wait_ended(handle: int, timeout_s: float) -> bool:

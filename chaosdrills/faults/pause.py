@@ -1,15 +1,25 @@
 """Pause: SIGSTOP to one node of a lab, which then answers nothing and closes nothing. Its heal is SIGCONT.
 
-A node that dies while it is paused is started again.
+Where the node's process watches over a server of its own, that and all that it has started stand still too. A node that
+dies while it is paused is started again.
 """
 
 import signal
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
-from chaosdrills.faults.node import NodeFault, node_of, victim_of
+from chaosdrills.faults.node import NodeFault, node_of, victim_of, victims_of
 from chaosdrills.host.nodes import Node
-from chaosdrills.host.processes import is_paused, is_stopping, send_signal, thread_states, wait_until
+from chaosdrills.host.processes import (
+    Identity,
+    family_of,
+    is_alive,
+    is_paused,
+    is_stopping,
+    send_signal,
+    thread_states,
+    wait_until,
+)
 
 STOPPED_TIMEOUT_S = 10.0
 
@@ -27,15 +37,15 @@ class Pause(NodeFault):
         return f"pause of {target.label}"
 
     def check(self, target: Target) -> None:
-        """Raise `UnavailableError` unless exactly this process lives and is not paused yet."""
+        """Raise `UnavailableError` unless exactly these processes live and none is paused yet."""
         super().check(target)
-        if "T" in thread_states(victim_of(target)):
+        if any("T" in thread_states(one) for one in victims_of(target)):
             raise UnavailableError(
                 f"{target.label} is paused already: nothing was hit.", "run 'chaos drills heal' first."
             )
 
     def inject(self, target: Target) -> None:
-        """Pause the process and wait until all of its threads stand still.
+        """Pause the process, the server that it watches over and what that has started; wait until all stand still.
 
         Raises `UnavailableError` if it was not running, was paused already, or does not stand still within 10 s: then
         it goes on.
@@ -44,8 +54,12 @@ class Pause(NodeFault):
         victim = victim_of(target)
         if not send_signal(victim, self.sends):
             raise self.not_hit(target)
-        if not wait_until(lambda: is_paused(victim), STOPPED_TIMEOUT_S, poll_s=0.005):
-            send_signal(victim, signal.SIGCONT)
+        for one in victims_of(target)[1:]:
+            send_signal(one, self.sends)
+        for one in _offspring(target):  # a server that is stopped starts no more
+            send_signal(one, self.sends)
+        if not wait_until(lambda: all(map(is_paused, _alive(target))), STOPPED_TIMEOUT_S, poll_s=0.005):
+            self._resume(target)
             raise UnavailableError(
                 f"{target.label} (process {victim.pid}) does not stand still within {STOPPED_TIMEOUT_S:g} s of "
                 "SIGSTOP; it goes on.",
@@ -53,16 +67,35 @@ class Pause(NodeFault):
             )
 
     def needs_heal(self, target: Target) -> bool:
-        """Whether the lab is still there and the process is paused, or will be, or its node does not run any more."""
-        node, victim = node_of(target), victim_of(target)
-        return node is not None and (not node.alive or "T" in thread_states(victim) or is_stopping(victim))
+        """Whether the lab is still there and a process is paused, or will be, or its node does not run any more."""
+        node = node_of(target)
+        if node is None:
+            return False
+        return not node.alive or any("T" in thread_states(one) or is_stopping(one) for one in _alive(target))
 
     def heal(self, target: Target) -> bool:
-        """Let the process go on, or start its node again if it died. Raises `UnavailableError` if it cannot be."""
+        """Let all go on, or start the node again if it died. Raises `UnavailableError` if it cannot be."""
         if not self.needs_heal(target):
             return False
-        return send_signal(victim_of(target), signal.SIGCONT) or super().heal(target)
+        return self._resume(target) or super().heal(target)
 
     def serves(self, node: Node) -> bool:
         """Whether the node goes on and accepts connections; the kernel accepts them for a paused one too."""
-        return node.process is not None and "T" not in thread_states(node.process) and super().serves(node)
+        standing = [one for one in (node.process, node.server) if one is not None and "T" in thread_states(one)]
+        return node.process is not None and not standing and super().serves(node)
+
+    def _resume(self, target: Target) -> bool:
+        """Let all go on, what was started first; false if the node's own process is gone."""
+        for one in [*_offspring(target), *reversed(victims_of(target)[1:])]:
+            send_signal(one, signal.SIGCONT)
+        return send_signal(victim_of(target), signal.SIGCONT)
+
+
+def _offspring(target: Target) -> list[Identity]:
+    """What the server that a node watches over has started."""
+    servers = victims_of(target)[1:]
+    return sorted(family_of(servers) - set(servers), key=lambda it: it.pid)
+
+
+def _alive(target: Target) -> list[Identity]:
+    return [one for one in (*victims_of(target), *_offspring(target)) if is_alive(one)]

@@ -9,6 +9,7 @@ from typing import Any
 from chaosdrills.errors import UsageError
 from chaosdrills.timescaledb.dsn import CLIENTS, CONNECT_TIMEOUT_S, PLAIN, WATCHFUL, Dsn
 from chaosdrills.timescaledb.payload import filler
+from chaosdrills.timescaledb.way import of_libpq
 
 REPLICA, PRIMARY, NOTHING = READ_FROM = ("replica", "primary", "nothing")
 MOST_CONNECTIONS = 500
@@ -24,7 +25,7 @@ class Arguments:
     of each row. `client`: ``watchful``, or ``plain`` for libpq's own settings. `connect_timeout_s` bounds connecting to
     one server, `answer_timeout_s` the wait for the answer to an insert, after which the connection is given up; the
     plain client has neither. `read_from`: ``replica``, ``primary`` or ``nothing``: where it is looked how fresh data
-    is. `secrets`: libpq's parameters that the experiment keeps among its secrets, such as the password.
+    is. `secrets`: what the experiment keeps among its secrets, such as the password: libpq's parameters.
     """
 
     dsn: str = field(repr=False)
@@ -74,7 +75,7 @@ class Arguments:
     @property
     def where(self) -> Dsn:
         """The DSN, taken apart."""
-        return Dsn.of(self.dsn, self.secrets)
+        return Dsn.of(self.dsn, of_libpq(self.secrets))
 
     @property
     def watchful(self) -> bool:

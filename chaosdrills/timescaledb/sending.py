@@ -58,8 +58,8 @@ class Sending:
         if not wait_until(all_made, timeout_s, 0.005):
             made = sum(line.pgconn is not None for line in self._lines)
             raise UnavailableError(
-                f"only {made} of {len(self._lines)} connections were made within {timeout_s:g} s. "
-                f"{self.connector.trouble}".rstrip(),
+                f"only {made} of {len(self._lines)} connections were made within {timeout_s:.0f} s: "
+                f"{self.connector.trouble or 'the server is slow.'}",
                 "lower connections, or raise the server's max_connections.",
             )
 

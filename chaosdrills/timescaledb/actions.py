@@ -1,0 +1,197 @@
+"""Actions on PostgreSQL nodes, for experiments.
+
+Faults hit the lab, or any cluster by the user's own commands (see `chaosdrills.timescaledb.targeting`); what Patroni
+does when it is asked, and `wait_whole`, serve any cluster. What needs the driver is imported when it is called: without
+one an experiment is still validated, and says what to install, and nodes are still healed.
+
+All take the cluster from the experiment's configuration (`chaosdrills.timescaledb.way.way_of`).
+"""
+
+# `chaos discover` calls dict a mapping, and dict[str, Any] an object.
+# mypy: disable-error-code="type-arg"
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chaoslib.exceptions import ActivityFailed
+from chaoslib.types import Configuration, Secrets
+
+from chaosdrills.errors import DrillError
+from chaosdrills.timescaledb import deeds
+
+__all__ = [
+    "heal_nodes",
+    "kill_node",
+    "pause_node",
+    "reinitialise_replica",
+    "restart_postgresql",
+    "stop_node",
+    "switch_over",
+    "wait_whole",
+]
+
+NONE: list = []
+
+
+def kill_node(
+    role: str = "primary",
+    node_id: int = -1,
+    what: str = "node",
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Kill a node, chosen by its role: SIGKILL on the lab, or your own command.
+
+    `role`: "primary"; "sync_standby", the one that commits wait for; "replica", one that follows; "etcd" (on the lab);
+    "id", the node `node_id` (elsewhere: the server at that place of the DSN, from 1). `what`: "node", PostgreSQL and
+    its Patroni at once, as when a machine goes down; "postmaster", PostgreSQL alone, which Patroni starts again.
+    `target`: "lab", or "command", which runs `inject` and its `heal`, and asks `check` (exit status 0: healthy) if
+    given; lists without a shell, each bounded by `timeout_s`, in which {node}, {host} and {port} are replaced. A
+    command hits nothing on a degraded cluster unless `degraded_ok`. Marks itself in the drill's record. Returns
+    `{"killed": 1, "node": 1, "what": "kill -9 of node 1 (primary)"}`, of a command with its last lines as `output`.
+    """
+    with failing():
+        return deeds.hit("kill", "killed", locals())
+
+
+def stop_node(
+    role: str = "primary",
+    node_id: int = -1,
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Stop a node in good order, chosen by its role: SIGTERM to its Patroni on the lab, or your own command.
+
+    Patroni stops PostgreSQL and gives its leadership up before it ends. All arguments are those of `kill_node`. Returns
+    `{"stopped": 1, "node": 1, "what": "stop of node 1 (primary)"}`.
+    """
+    with failing():
+        return deeds.hit("stop", "stopped", locals())
+
+
+def pause_node(
+    role: str = "primary",
+    node_id: int = -1,
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Pause a node, chosen by its role: SIGSTOP to PostgreSQL and Patroni on the lab, or your own command.
+
+    It answers nothing and closes nothing, and goes on when it is healed. All arguments are those of `kill_node`.
+    Returns `{"paused": 1, "node": 1, "what": "pause of node 1 (primary)"}`.
+    """
+    with failing():
+        return deeds.hit("pause", "paused", locals())
+
+
+def heal_nodes(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Undo every fault on nodes that is outstanding, of whatever kind and by whatever means; safe to repeat.
+
+    Starts nodes of the lab that a drill has killed or stopped, has paused ones go on, and runs the heal of every
+    command of this drill. Leaves the lab alone where the experiment talks to another cluster. Marked if it has
+    something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`.
+    """
+    with failing():
+        return deeds.healed(configuration, lambda entry: True)
+
+
+def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Wait until one server leads, all others of the DSN stream from it on its timeline, and one is synchronous.
+
+    The latter if Patroni says so, or commits wait for standbys. An old primary that has to be rewound first is waited
+    for. Returns `{"servers": 2, "standbys": 1, "synchronous": 1, "timeline": 2, "waited_s": 6.1}`; fails with what is
+    still missing after `timeout_s`.
+    """
+    with failing():
+        from chaosdrills.timescaledb import health
+        from chaosdrills.timescaledb.way import way_of
+
+        begun = time.monotonic()
+        found = health.wait_whole(way_of(configuration, secrets), float(timeout_s))
+        return {
+            "servers": len(found.servers),
+            "standbys": len(found.standbys),
+            "synchronous": len(found.synchronous),
+            "timeline": found.primaries[0].timeline,
+            "waited_s": round(time.monotonic() - begun, 3),
+        }
+
+
+def switch_over(
+    candidate: str = "", timeout_s: float = 60.0, configuration: Configuration = None, secrets: Secrets = None
+) -> dict:
+    """A planned switchover by Patroni, to its member `candidate` (empty: any), over when another node leads.
+
+    Needs timescaledb_patroni. Marked as a fault, which nothing heals. Returns `{"switched": 1, "before": "node1",
+    "after": "node2", "what": "switchover from node1"}`.
+    """
+    with failing():
+        from chaosdrills.timescaledb.way import way_of
+
+        return deeds.switch_over(way_of(configuration, secrets), candidate, float(timeout_s))
+
+
+def restart_postgresql(
+    role: str = "primary",
+    node_id: int = -1,
+    timeout_s: float = 60.0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Restart PostgreSQL on one node, chosen as in `kill_node`, by Patroni and as planned work.
+
+    Needs timescaledb_patroni. Marked as a fault, which nothing heals. Returns `{"restarted": 1, "member": "node1",
+    "what": "restart of PostgreSQL on node1 (primary)", "said": "restarted successfully"}`.
+    """
+    with failing():
+        from chaosdrills.timescaledb.way import way_of
+
+        return deeds.restart(way_of(configuration, secrets), role, int(node_id), float(timeout_s))
+
+
+def reinitialise_replica(
+    role: str = "replica",
+    node_id: int = -1,
+    timeout_s: float = 60.0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Throw a replica's data away, and have Patroni copy the leader's; `wait_whole` waits for its end.
+
+    The replica is chosen as in `kill_node`. Needs timescaledb_patroni. Marked as a fault, which nothing heals. Returns
+    `{"reinitialised": 1, "member": "node2", "what": "reinitialisation of node2 (replica)", "said": "..."}`.
+    """
+    with failing():
+        from chaosdrills.timescaledb.way import way_of
+
+        return deeds.reinitialise(way_of(configuration, secrets), role, int(node_id), float(timeout_s))
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Turn an error with its hint into the one that the Chaos Toolkit expects."""
+    try:
+        yield
+    except DrillError as error:
+        raise ActivityFailed(str(error)) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ActivityFailed(f"an argument cannot be used: {error}. Try: correct it in the experiment.") from error

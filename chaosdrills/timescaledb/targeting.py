@@ -1,0 +1,142 @@
+"""Which node a fault hits, and by what means. Nothing here does anything to a server.
+
+Two means, the argument `target` of the actions: ``lab`` signals the processes of a node of the lab, and refuses any
+other cluster. ``command`` runs the user's own argv lists `inject`, `heal` and, if there is one, `check`, in which
+``{node}`` (its place in the DSN, from 1), ``{host}`` and ``{port}`` stand for the server that its role chose; it works
+on any cluster, and is refused where the cluster is degraded already, unless `degraded_ok`.
+
+`what` says how much of a node of the lab is hit: ``node`` is PostgreSQL and the Patroni that watches over it, at once;
+``postmaster`` is PostgreSQL alone, which Patroni starts again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaosdrills.errors import UnavailableError, UsageError
+from chaosdrills.faults.command import TIMEOUT_S, Command, argv_of, command_target, filled
+from chaosdrills.faults.fault import Fault, Target
+from chaosdrills.faults.kill import Kill
+from chaosdrills.faults.lab import is_lab, reachable_lab
+from chaosdrills.faults.node import node_target, server_target
+from chaosdrills.faults.pause import Pause
+from chaosdrills.faults.stop import Stop, stopping_within
+from chaosdrills.host.nodes import Cluster
+from chaosdrills.timescaledb import health
+from chaosdrills.timescaledb.roles import ETCD, Chosen, choose
+from chaosdrills.timescaledb.way import Way
+
+SERVICE = "timescaledb"
+TARGETS = ("lab", "command")
+NODE, POSTMASTER = PARTS = ("node", "postmaster")
+STEPS = ("inject", "heal", "check")
+PLACEHOLDERS = ("node", "host", "port")
+SHORTEST_SECRET = 4
+DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause())}
+
+
+@dataclass(frozen=True)
+class Means:
+    """How a node is hit; see above. `argvs` are those of `STEPS` that were given, placeholders and all."""
+
+    target: str = "lab"
+    what: str = NODE
+    argvs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    timeout_s: float = TIMEOUT_S
+    degraded_ok: bool = False
+
+    @staticmethod
+    def of(given: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> "Means":
+        """Check what an action was given. Raises `UsageError` that names what is wrong and shows no secret."""
+        target, what = given.get("target") or "lab", given.get("what") or NODE
+        for name, value, known in (("target", target, TARGETS), ("what", what, PARTS)):
+            if value not in known:
+                raise UsageError(f"{name} is {value!r}.", f"choose one of {', '.join(known)}.")
+        needed = {"inject", "heal"} if target == "command" else set()
+        argvs = {step: argv_of(step, given.get(step), step in needed) for step in STEPS}
+        for step, argv in argvs.items():
+            if argv and target != "command":
+                raise UsageError(
+                    f"{step} is given, but the target is {target!r}, which runs no command.",
+                    "give the target 'command', or leave it out.",
+                )
+            filled(step, argv, dict.fromkeys(PLACEHOLDERS, ""))
+            _refuse_secrets(step, argv, secrets or {})
+        timeout_s = seconds("timeout_s", given.get("timeout_s", TIMEOUT_S))
+        return Means(
+            target, what, {step: it for step, it in argvs.items() if it}, timeout_s, bool(given.get("degraded_ok"))
+        )
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A fault, and the node that it would hit now."""
+
+    fault: Fault
+    target: Target
+    chosen: Chosen
+
+
+def aim(deed: str, role: str, node_id: int, means: Means, way: Way) -> Aim:
+    """What `deed` (of `DEEDS`) would hit now. Raises `DrillError` if it may not, or if there is no such node."""
+    lab = lab_of(means, way)
+    if means.target != "lab":
+        _refuse_degraded(means, way)
+    chosen = choose(role, node_id, way, lab)
+    if means.target == "lab":
+        assert lab is not None, "reachable_lab has found it"
+        return Aim(DEEDS[deed], _in_lab(deed, role, chosen, means, lab), chosen)
+    return Aim(Command(), _by_command(deed, role, chosen, means), chosen)
+
+
+def lab_of(means: Means, way: Way) -> Cluster | None:
+    """The lab, if the cluster is that; None elsewhere. Raises `DrillError` if the target is the lab and it is not."""
+    if means.target == "lab" or is_lab(SERVICE, way.addresses):
+        return reachable_lab(SERVICE, way.addresses)
+    return None
+
+
+def seconds(name: str, given: Any) -> float:
+    """A time in seconds, above 0. Raises `UsageError`."""
+    try:
+        value = -1.0 if isinstance(given, bool) else float(given)
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0 < value < 1e6:
+        raise UsageError(f"{name} is {given!r}.", "give seconds, above 0.")
+    return value
+
+
+def _in_lab(deed: str, role: str, chosen: Chosen, means: Means, lab: Cluster) -> Target:
+    if means.what == POSTMASTER:
+        if deed != "kill" or role == ETCD:
+            raise UsageError("only a kill of a PostgreSQL node can hit the postmaster alone.", "leave 'what' out.")
+        return server_target(lab, chosen.node_id, f"the postmaster of {chosen.label}", role)
+    node = node_target(lab, chosen.node_id, chosen.label, role)
+    return stopping_within(node, means.timeout_s) if deed == "stop" else node
+
+
+def _by_command(deed: str, role: str, chosen: Chosen, means: Means) -> Target:
+    host, _, port = chosen.address.rpartition(":")
+    values = {"node": str(chosen.node_id), "host": host, "port": port}
+    argvs = {step: filled(step, argv, values) for step, argv in means.argvs.items()}
+    return command_target(SERVICE, chosen.label, role, deed, argvs, means.timeout_s, chosen.node_id)
+
+
+def _refuse_degraded(means: Means, way: Way) -> None:
+    """Raise `UnavailableError` if the cluster lacks anything already."""
+    _, lacks = health.look(way)
+    if lacks and not means.degraded_ok:
+        raise UnavailableError(
+            f"the cluster is degraded already ({lacks}): nothing was injected.",
+            "mend it first; 'degraded_ok' injects all the same.",
+        )
+
+
+def _refuse_secrets(name: str, argv: Sequence[str], secrets: Mapping[str, Any]) -> None:
+    values = [value for value in secrets.values() if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
+    if any(value in word for word in argv for value in values):
+        raise UsageError(
+            f"{name} holds a secret, which would be in the heal log and in the list of processes.",
+            "have the command read it from its environment or from a file.",
+        )
