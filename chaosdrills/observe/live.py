@@ -91,10 +91,11 @@ def wait_restored(
     deadline = time.monotonic() + timeout_s
     while True:
         begun = time.monotonic()
-        history = so_far(read_record(record), clock_ns() - lag_ns(parameters))
+        until_ns = clock_ns() - lag_ns(parameters)
+        history = so_far(read_record(record), until_ns)
         recovery = recovery_of(history, parameters)
         _require_baseline(recovery, parameters)
-        took_s = restored_after_s(recovery)
+        took_s = restored_after_s(recovery) if _begun_before(history, until_ns) else None
         if fresh and took_s is not None:
             fresh_s = fresh_after_s(history, recovery, parameters)
             took_s = None if fresh_s is None else max(took_s, fresh_s)
@@ -104,6 +105,11 @@ def wait_restored(
         if now >= deadline:
             return None
         time.sleep(min(max(poll_s, 5 * (now - begun)), max(0.0, deadline - now)))
+
+
+def _begun_before(history: History, until_ns: int) -> bool:
+    """Whether the last fault or heal began by then: what recovered from an earlier one is no answer to it."""
+    return max(history.marks_named("fault_begin", "heal_begin"), default=0) < until_ns
 
 
 def _require_baseline(recovery: Recovery, parameters: Parameters) -> None:

@@ -41,6 +41,15 @@ def test_a_dip_that_begins_late_is_seen(tmp_path: Path) -> None:
     assert wait(tmp_path / "record", 30) == 8.0
 
 
+def test_what_recovered_from_one_fault_has_not_recovered_from_the_next(tmp_path: Path) -> None:
+    """The second one began a moment ago, in what is not looked at yet."""
+    second = [("fault_begin", 20.0), ("fault_end", 20.1)]
+    write_record(tmp_path / "record", 40, outage=(20, 26), marks=[*FAULT, *second], whole=False)
+    assert wait(tmp_path / "record", 20.2) is None
+    assert wait(tmp_path / "record", 22) is None
+    assert wait(tmp_path / "record", 40) == 6.0
+
+
 def test_without_a_fault_nothing_is_restored(tmp_path: Path) -> None:
     write_record(tmp_path / "record", 30, marks=[], whole=False)
     assert wait(tmp_path / "record", 30) is None
