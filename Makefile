@@ -19,7 +19,7 @@ drill: $(VENV)/.all
 	@$(BIN)/chaos --no-version-check run $(EXPERIMENT)
 
 drills: $(VENV)/.dev
-	CHAOSDRILLS_FULL=1 $(BIN)/python -m pytest -v -s tests/lab/test_experiments.py
+	CHAOSDRILLS_FULL=1 $(BIN)/python -m pytest -v -s tests/lab/test_experiments.py tests/lab/test_timescaledb_experiments.py
 
 test: lint validate
 	@$(MAKE) --no-print-directory --jobs=2 test-servers test-pure

@@ -35,6 +35,10 @@ def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
 
 LONGEST = (
     "lab/test_experiments.py",
+    "timescaledb/test_workload.py",
+    "timescaledb/test_actions.py",
+    "lab/test_timescaledb_experiments.py",
+    "lab/test_timescaledb_lab.py",
     "kafka/test_restart.py",
     "kafka/test_isolation.py",
     "kafka/test_workload.py",

@@ -51,6 +51,27 @@ def test_the_kafka_activities_are_listed(activities):
     }
 
 
+def test_the_postgresql_activities_are_listed(activities):
+    found = {(each["type"], each["name"]) for each in activities if each["mod"].startswith("chaosdrills.timescaledb.")}
+    assert found == {
+        ("action", "heal_nodes"),
+        ("action", "hold_back_wal"),
+        ("action", "kill_node"),
+        ("action", "pause_node"),
+        ("action", "reinitialise_replica"),
+        ("action", "restart_postgresql"),
+        ("action", "stop_node"),
+        ("action", "switch_over"),
+        ("action", "wait_whole"),
+        ("probe", "cluster_whole"),
+        ("probe", "in_recovery"),
+        ("probe", "primary"),
+        ("probe", "replication_lag"),
+        ("probe", "replication_slots"),
+        ("probe", "synchronous_standbys"),
+    }
+
+
 def test_every_argument_has_a_plain_type(activities):
     objects = [
         f"{activity['name']}({argument['name']})"
@@ -70,4 +91,4 @@ def test_importing_the_package_imports_no_driver():
     code = "import json, sys, chaosdrills, chaosdrills.discovery; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
-    assert not loaded & {"confluent_kafka", "chaoslib", "numpy"}
+    assert not loaded & {"confluent_kafka", "psycopg", "chaoslib", "numpy"}

@@ -39,7 +39,9 @@ def _show(found: dict[str, Any]) -> None:
     click.echo(found["experiment"])
     cluster = found["cluster"]
     if cluster is not None:
-        click.echo(f"Cluster: {cluster['endpoint']}, {cluster['kind']}; {cluster['brokers']} brokers")
+        click.echo(
+            f"Cluster: {cluster['endpoint']}, {cluster['kind']}; {cluster['brokers']} {cluster.get('noun', 'brokers')}"
+        )
         click.echo(f"Degraded already: {cluster['degraded'] or 'no'}")
     for fault in found["faults"]:
         _show_fault(fault)
@@ -58,7 +60,8 @@ def _show_fault(fault: dict[str, Any]) -> None:
     if len(fault["hits"]) > 1:
         click.echo(f"  hits {len(fault['hits'])} brokers")
     for hit in fault["hits"]:
-        click.echo(f"  hits broker {hit['broker']} at {hit['address'] or 'an address that is not known'}: {hit['why']}")
+        where = hit["address"] or "an address that is not known"
+        click.echo(f"  hits {hit.get('noun', 'broker')} {hit['broker']} at {where}: {hit['why']}")
         click.echo(f"    by {hit['by']}")
         click.echo(f"    heal: {hit['heal']}")
         if hit["check"]:

@@ -1,14 +1,15 @@
 """Kill: SIGKILL to one node of a lab, by its identity. Its heal starts that node again.
 
-Where the node's process watches over a server of its own, both are killed at once, as when a machine goes down. Where
-the target is that server alone, the node goes on and starts it again: then there is nothing to heal.
+Where the node's process watches over a server of its own, both are killed at once, and what the server has started with
+them, as when a machine goes down: nothing is sent any more. Where the target is that server alone, the node goes on and
+starts it again: then there is nothing to heal.
 """
 
 import signal
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
-from chaosdrills.faults.node import NodeFault, end_all, victim_of, victims_of
+from chaosdrills.faults.node import NodeFault, end_all, offspring_of, victim_of, victims_of
 
 GONE_TIMEOUT_S = 10.0
 
@@ -30,7 +31,7 @@ class Kill(NodeFault):
         Raises `UnavailableError` if it was not running, or outlives SIGKILL by 10 s.
         """
         victim = victim_of(target)
-        gone = end_all(victims_of(target), self.sends, GONE_TIMEOUT_S)
+        gone = end_all([*victims_of(target), *offspring_of(target)], self.sends, GONE_TIMEOUT_S)
         if gone is None:
             raise self.not_hit(target)
         if not gone:

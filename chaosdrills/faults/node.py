@@ -16,7 +16,7 @@ from typing import Any
 from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
 from chaosdrills.host.nodes import Cluster, Node, load, start_node
-from chaosdrills.host.processes import Identity, is_alive, send_signal, wait_until
+from chaosdrills.host.processes import Identity, family_of, is_alive, send_signal, wait_until
 from chaosdrills.host.sockets import accepts
 
 
@@ -123,6 +123,12 @@ def victim_of(target: Target) -> Identity:
 def victims_of(target: Target) -> list[Identity]:
     """All processes that are hit, the node's first. Raises `KeyError` or `TypeError` if the handle names none."""
     return [_identity(target.handle), *(_identity(one) for one in target.handle.get("also", ()))]
+
+
+def offspring_of(target: Target) -> list[Identity]:
+    """What the server that a node watches over has started, oldest first."""
+    servers = victims_of(target)[1:]
+    return sorted(family_of(servers) - set(servers), key=lambda it: (it.start_ticks, it.pid))
 
 
 def _identity(given: Mapping[str, Any]) -> Identity:

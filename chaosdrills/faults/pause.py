@@ -8,11 +8,10 @@ import signal
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
-from chaosdrills.faults.node import NodeFault, node_of, victim_of, victims_of
+from chaosdrills.faults.node import NodeFault, node_of, offspring_of, victim_of, victims_of
 from chaosdrills.host.nodes import Node
 from chaosdrills.host.processes import (
     Identity,
-    family_of,
     is_alive,
     is_paused,
     is_stopping,
@@ -56,7 +55,7 @@ class Pause(NodeFault):
             raise self.not_hit(target)
         for one in victims_of(target)[1:]:
             send_signal(one, self.sends)
-        for one in _offspring(target):  # a server that is stopped starts no more
+        for one in offspring_of(target):  # a server that is stopped starts no more
             send_signal(one, self.sends)
         if not wait_until(lambda: all(map(is_paused, _alive(target))), STOPPED_TIMEOUT_S, poll_s=0.005):
             self._resume(target)
@@ -86,16 +85,10 @@ class Pause(NodeFault):
 
     def _resume(self, target: Target) -> bool:
         """Let all go on, what was started first; false if the node's own process is gone."""
-        for one in [*_offspring(target), *reversed(victims_of(target)[1:])]:
+        for one in [*offspring_of(target), *reversed(victims_of(target)[1:])]:
             send_signal(one, signal.SIGCONT)
         return send_signal(victim_of(target), signal.SIGCONT)
 
 
-def _offspring(target: Target) -> list[Identity]:
-    """What the server that a node watches over has started."""
-    servers = victims_of(target)[1:]
-    return sorted(family_of(servers) - set(servers), key=lambda it: it.pid)
-
-
 def _alive(target: Target) -> list[Identity]:
-    return [one for one in (*victims_of(target), *_offspring(target)) if is_alive(one)]
+    return [one for one in (*victims_of(target), *offspring_of(target)) if is_alive(one)]

@@ -229,7 +229,7 @@ def _write_report(drill: ObservedDrill, summary: dict[str, Any], judgement: Judg
 
 def _versions() -> dict[str, str]:
     versions = {"chaosdrills": __version__, "python": platform.python_version()}
-    for name in ("chaostoolkit-lib", "chaostoolkit", "confluent-kafka", "numpy"):
+    for name in ("chaostoolkit-lib", "chaostoolkit", "confluent-kafka", "psycopg", "numpy"):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

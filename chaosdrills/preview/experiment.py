@@ -12,11 +12,13 @@ from chaosdrills.faults.registry import find
 from chaosdrills.host import nodes
 from chaosdrills.lab import lifecycle
 from chaosdrills.observe.arguments import faults_of, heals_of
+from chaosdrills.preview import postgresql
 from chaosdrills.preview.foreign import described
 from chaosdrills.preview.hiding import Hiding
 from chaosdrills.preview.loading import Resolved, load
 
-KAFKA_ACTIONS = "chaosdrills.kafka.actions"
+KAFKA_ACTIONS, POSTGRESQL_ACTIONS = "chaosdrills.kafka.actions", "chaosdrills.timescaledb.actions"
+PREVIEWS = {KAFKA_ACTIONS: "chaosdrills.kafka.preview", POSTGRESQL_ACTIONS: "chaosdrills.timescaledb.preview"}
 LAB_CONTROL = "chaosdrills.lab.control"
 OBSERVE_CONTROL = "chaosdrills.observe.control"
 
@@ -34,6 +36,8 @@ def preview(source: str, variables: Sequence[str] = ()) -> tuple[dict[str, Any],
     observe = _control(resolved, OBSERVE_CONTROL)
     actions = _named(resolved, observe)
     scene, cluster = _cluster(resolved, observe, any(_is_ours(one) for one in actions["faults"]))
+    if any(postgresql.is_ours(one) for one in actions["faults"]):
+        scene, cluster = postgresql.scene_of(resolved, _control(resolved, LAB_CONTROL))
     faults: list[dict[str, Any]] = []
     errors = _blockers()
     for activity in actions["faults"]:
@@ -57,13 +61,14 @@ def _named(resolved: Resolved, observe: Mapping[str, Any] | None) -> dict[str, l
     experiment, given = resolved.experiment, observe or {}
     method, rollbacks = experiment.get("method", []), experiment.get("rollbacks", [])
     faults, heals = faults_of(experiment, given.get("faults")), heals_of(experiment, given.get("heals"))
-    ours = importlib.import_module("chaosdrills.kafka.preview") if any(map(_is_ours, [*method, *rollbacks])) else None
 
     def is_fault(one: dict[str, Any]) -> bool:
-        return _func(one) in ours.FAULTS if ours and _is_ours(one) else one.get("name") in faults and not _is_known(one)
+        ours = _room(one)
+        return _func(one) in ours.FAULTS if ours else one.get("name") in faults and not _is_known(one)
 
     def is_heal(one: dict[str, Any]) -> bool:
-        return _func(one) in ours.HEALS if ours and _is_ours(one) else one.get("name") in heals
+        ours = _room(one)
+        return _func(one) in ours.HEALS if ours else one.get("name") in heals
 
     placed = [(one, "method") for one in method] + [(one, "rollbacks") for one in rollbacks]
     return {"faults": [one for one in method if is_fault(one)], "heals": [it for it in placed if is_heal(it[0])]}
@@ -115,6 +120,9 @@ def _lab(resolved: Resolved) -> Sequence[int] | None:
 def _fault(activity: dict[str, Any], resolved: Resolved, scene: Any) -> tuple[dict[str, Any], DrillError | None]:
     """What is said of one fault, and the error that it would end with."""
     provider, name = activity["provider"], activity["name"]
+    if postgresql.is_ours(activity):
+        found, error = postgresql.foreseen(activity, resolved, scene)
+        return _said(name, _func(activity), {**found, "refused": error.message if error else ""}), error
     if not _is_ours(activity):
         means = described(provider, resolved.arguments(provider, hidden=True))
         then = "what is known to it alone; it is marked by the observe control"
@@ -138,8 +146,9 @@ def _said(name: str, means: str, more: Mapping[str, Any]) -> dict[str, Any]:
 
 def _heal(activity: dict[str, Any], where: str, resolved: Resolved) -> dict[str, Any]:
     provider = activity["provider"]
-    if _is_ours(activity):
-        how = importlib.import_module("chaosdrills.kafka.preview").HEALS[_func(activity)]
+    ours = _room(activity)
+    if ours:
+        how = ours.HEALS[_func(activity)]
     else:
         how = f"another extension's action: {described(provider, resolved.arguments(provider, hidden=True))}"
     return {"name": activity["name"], "where": where, "how": how}
@@ -192,6 +201,12 @@ def _all_secrets(resolved: Resolved) -> dict[str, Any]:
 
 def _is_ours(activity: Mapping[str, Any]) -> bool:
     return bool((activity.get("provider") or {}).get("module") == KAFKA_ACTIONS)
+
+
+def _room(activity: Mapping[str, Any]) -> Any:
+    """The preview of the service whose action this is; None for what is no action on a service of ours."""
+    module = (activity.get("provider") or {}).get("module")
+    return importlib.import_module(PREVIEWS[module]) if module in PREVIEWS else None
 
 
 def _is_known(activity: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from chaosdrills.timescaledb import deeds
 
 __all__ = [
     "heal_nodes",
+    "hold_back_wal",
     "kill_node",
     "pause_node",
     "reinitialise_replica",
@@ -101,6 +102,17 @@ def pause_node(
     """
     with failing():
         return deeds.hit("pause", "paused", locals())
+
+
+def hold_back_wal(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """Have the primary of the lab send no more WAL, and stay connected: SIGSTOP to its walsenders.
+
+    What it acknowledges from now on is nowhere else, unless commits wait for a standby: then they stand still. Healed
+    by `heal_nodes`, which lets them go on. Marks itself in the drill's record. Returns `{"held": 1, "what": "pause of
+    walsender of node 1 (primary)"}`; fails if no standby streams, or elsewhere than on the lab.
+    """
+    with failing():
+        return deeds.hold_back(locals())
 
 
 def heal_nodes(configuration: Configuration = None, secrets: Secrets = None) -> dict:

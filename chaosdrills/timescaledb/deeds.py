@@ -15,6 +15,7 @@ from chaosdrills.faults.command import Command, said
 from chaosdrills.faults.heal_log import Entry
 from chaosdrills.faults.healing import alone, heal_outstanding
 from chaosdrills.faults.lab import is_lab
+from chaosdrills.faults.pause import Pause
 from chaosdrills.host.nodes import load
 
 if TYPE_CHECKING:
@@ -45,6 +46,19 @@ def hit(deed: str, done: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(aimed.fault, Command):
         result["output"] = said(aimed.target, "inject")
     return result
+
+
+def hold_back(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Have the primary of the lab send no more WAL: its walsenders stand still. Raises `DrillError`."""
+    from chaosdrills.timescaledb import sender
+    from chaosdrills.timescaledb.way import way_of
+
+    with alone():
+        targets = sender.targets(way_of(given["configuration"], given["secrets"]))
+        fault = Pause()
+        what = " and ".join(fault.describe(each) for each in targets)
+        logger.info(f"About to hit {what}")
+        return {"held": len(targets), "what": injection.inject(fault, targets)}
 
 
 def switch_over(way: "Way", candidate: str, timeout_s: float) -> dict[str, Any]:
