@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("record", "judge", "fuzz", "lab_start", "observer_pacing", "kafka_ledger", "endurance")
+MODULES = ("record", "judge", "fuzz", "lab_start", "observer_pacing", "kafka_ledger", "timescaledb_ledger", "endurance")
 
 
 def main() -> int:
