@@ -20,12 +20,16 @@ POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Aborted:
-    """How it ended: the verdict and why as its summary has them (None: it left none), and what healing did after it."""
+    """How it ended: the verdict and why as its summary has them (None: it left none), and what healing did after it.
+
+    `not_undone` names faults of other extensions that no heal has followed: only they know whether they are over.
+    """
 
     verdict: str | None
     why: str | None
     waited_s: float
     healing: "Healing"
+    not_undone: str = ""
 
 
 @click.command("abort")
@@ -41,8 +45,8 @@ class Aborted:
 def abort(wanted: str, timeout_s: float, as_json: bool) -> None:
     """End the running drill: rollbacks are kept, faults healed, the record closed; its verdict is never met.
 
-    Waits until its process has ended, and says whether all is whole. Ends with 0 if it is, with 69 if something is not
-    healed, or the drill does not end in time.
+    Waits until its process has ended, and says whether all is whole (null: another extension's fault has no heal). Ends
+    with 0, with 69 if something is not healed, or the drill does not end in time.
 
     \b
     Example: chaos drills abort
@@ -88,7 +92,10 @@ def _wait(drill: "Running", timeout_s: float, quiet: bool) -> Aborted:
     summary = _summary(drill)
     why = summary.get("why")
     healing = heal_outstanding(wanted=lambda entry: entry.owner == drill.identity)
-    return Aborted(summary.get("verdict"), why[0] if isinstance(why, list) and why else None, waited_s, healing)
+    about = summary.get("environment")
+    not_undone = str(about.get("not_undone") or "") if isinstance(about, dict) else ""
+    first = why[0] if isinstance(why, list) and why else None
+    return Aborted(summary.get("verdict"), first, waited_s, healing, not_undone)
 
 
 def _phase(drill: "Running") -> str:
@@ -115,8 +122,9 @@ def _as_json(drill: "Running", ended: Aborted) -> dict[str, Any]:
         "verdict": ended.verdict,
         "why": ended.why,
         "waited_s": round(ended.waited_s, 3),
-        "whole": not left,
+        "whole": None if ended.not_undone and not left else not left,
         "left": left,
+        "not_undone": ended.not_undone,
     }
 
 
@@ -129,5 +137,12 @@ def _show(ended: Aborted) -> None:
         click.echo(f"{outcome.result}: {outcome.what}" + (f": {outcome.why}" if outcome.why else ""))
         if outcome.hint:
             click.echo(f"  Try: {outcome.hint}")
-    if all(outcome.ok for outcome in ended.healing.outcomes):
+    if not all(outcome.ok for outcome in ended.healing.outcomes):
+        return
+    if ended.not_undone:
+        click.echo(
+            f"Nothing of ours is outstanding. Whether {ended.not_undone}, done by another extension, is undone, "
+            "only that can say."
+        )
+    else:
         click.echo("All is whole: no fault of it is outstanding, and its process has ended.")

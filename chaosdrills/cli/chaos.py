@@ -24,6 +24,8 @@ from chaosdrills.observe.folder import JOURNALS
 from chaosdrills.observe.hold import HOLD, TIMEOUT
 from chaosdrills.observe.outcome import OUTCOME
 
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -109,15 +111,16 @@ class _Child:
 
 @contextmanager
 def _passing_on() -> Iterator[_Child]:
-    """Outlive the child: Ctrl-C reaches the whole process group anyway, SIGTERM is passed on."""
+    """Outlive the child, and pass signals on. A terminal sends Ctrl-C to both; the child takes two at once for one."""
     child = _Child()
 
     def handle(number: int, frame: FrameType | None) -> None:
         child.interrupted = True
-        if number == signal.SIGTERM and child.process is not None:
-            child.process.terminate()
+        if child.process is not None:
+            child.process.send_signal(number)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    passed = [number for number in PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in passed}
     try:
         yield child
     finally:

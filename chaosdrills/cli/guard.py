@@ -5,6 +5,7 @@ click's own 2 and Python's own 1 must not read as verdicts, under `chaos drills`
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -30,6 +31,18 @@ class GuardedGroup(click.Group):
         """Parse and run a command, guarded."""
         with guarded():
             return super().invoke(ctx)
+
+
+@contextmanager
+def ending_as_ctrl_c() -> Iterator[None]:
+    """Take SIGTERM and SIGHUP for Ctrl-C in the block, so that what it has broken is healed; one ignored stays so."""
+    numbers = [it for it in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(it) != signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

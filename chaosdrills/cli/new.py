@@ -79,11 +79,23 @@ def new(service: str, output: Path | None, force: bool, arguments: tuple[str, ..
     output = output or Path(f"{service}-{given['fault'] or 'kill'}-{given['role'] or 'leader'}.json")
     if output.exists() and not force:
         raise UsageError(f"{output} exists.", "name another file with -o, or add --force.")
-    content = drafting.text_of(drafting.experiment(_draft(output.stem, objective, given, arguments)))
+    made = drafting.experiment(_draft(output.stem, objective, given, arguments))
+    _check(made)
+    content = drafting.text_of(made)
     with writing_for_user(output) as file:
         file.write(content)
     click.echo(f"{output} is written.")
     click.echo(f"Check it with 'chaos validate {output}', run it with 'chaos run {output}'.")
+
+
+def _check(made: dict[str, Any]) -> None:
+    """Have the workload look at what it is given. Raises `UsageError`."""
+    from chaosdrills.observe.arguments import check_workload
+
+    for control in made["controls"]:
+        arguments = control["provider"].get("arguments", {})
+        if "workload" in arguments:
+            check_workload(arguments["workload"], arguments["workload_arguments"])
 
 
 def _draft(name: str, objective: "Objective", given: dict[str, Any], arguments: tuple[str, ...]) -> "Draft":
@@ -91,6 +103,8 @@ def _draft(name: str, objective: "Objective", given: dict[str, Any], arguments: 
 
     plain = ("fault", "role", "broker_id", "topic", "partitions", "rate_per_s", "title", "bootstrap")
     chosen: dict[str, Any] = {key: given[key] for key in plain if given[key] is not None}
+    if given["role"] == "id" and given["broker_id"] is None:
+        raise UsageError("role id needs a broker.", "name it with --broker-id.")
     healed = given["recovery"] == "healed" or (given["recovery"] is None and given["role"] == "followers")
     chosen |= {key: tuple(_split(key, given[key] or "")) for key in ("inject", "heal", "check")}
     return Draft(name, objective, healed=healed, arguments=dict(_pair(it) for it in arguments), **chosen)

@@ -1,5 +1,6 @@
 """`chaos drills run`: `chaos run` of an experiment, with the exit status of its verdict."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from chaosdrills.cli.completion import complete_experiments
+from chaosdrills.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -51,5 +53,9 @@ def run(
     Example: chaos drills run experiments/kafka-broker-loss.json --hold
     """
     from chaosdrills.cli.chaos import Wish, run_chaos
+    from chaosdrills.observe.hold import HOLD
+
+    if hold_timeout_s is not None and not hold and os.environ.get(HOLD) != "1":
+        raise UsageError("--hold-timeout was given without --hold.", "give both, or neither.")
 
     ctx.exit(run_chaos(Wish(experiment, variables, hold, hold_timeout_s, journals)).status)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from chaosdrills.cli.guard import STATUS_OF_VERDICT
+from chaosdrills.cli.guard import STATUS_OF_VERDICT, ending_as_ctrl_c
 from chaosdrills.cli.numbers import FiniteRange
 from chaosdrills.errors import UsageError
 
@@ -49,7 +49,8 @@ def soak(ctx: click.Context, /, as_json: bool, seed: int | None, kinds: str | No
     say(f"Seed {seed}: {faults} faults ({', '.join(chosen)}) in {given['seconds']:g} s. Repeat it with --seed {seed}.")
     options = {name: given[name] for name in ("base_port", "network") if given[name] is not None}
     load = soaking.Load(given["rate_per_s"], given["partitions"])
-    summary = soaking.soak(steps, seed, load, given["journals"], options, say)
+    with ending_as_ctrl_c():
+        summary = soaking.soak(steps, seed, load, given["journals"], options, say)
     if as_json:
         click.echo(json.dumps({"seed": seed, "plan": [asdict(step) for step in steps], **summary}, indent=2))
     else:

@@ -61,14 +61,12 @@ def _lock() -> dict[str, Any] | None:
 def _faults() -> list[dict[str, Any]]:
     """Every entry of the heal log; `held` if the process that injected it still runs."""
     from chaosdrills.faults.heal_log import outstanding
-    from chaosdrills.faults.registry import find
+    from chaosdrills.faults.healing import what
 
     entries, damaged = outstanding()
     faults: list[dict[str, Any]] = []
     for entry in entries:
-        fault = find(entry.fault)
-        what = fault.describe(entry.target) if fault else f"{entry.fault} of {entry.target.label}"
-        about = {"what": what, "service": entry.target.service, "began_at": entry.began_at}
+        about = {"what": what(entry), "service": entry.target.service, "began_at": entry.began_at}
         faults.append({**about, "pid": entry.owner.pid, "held": entry.held, "drill": entry.drill})
     return faults + [{"error": f"the heal log entry {each.path} is damaged: {each.why}."} for each in damaged]
 

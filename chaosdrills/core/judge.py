@@ -137,6 +137,8 @@ def _blockers(history: History) -> list[str]:
         blockers.append("a fault began and did not end: it failed, or hit nothing")
     if history.end_ns is None:
         blockers.append("the record has no end: the observer died")
+    elif history.warnings:
+        blockers.append(f"the record is damaged: {history.warnings[0].rstrip('.')}")
     return blockers
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from chaosdrills.errors import UsageError
 
+LEAST = 1e-6
 Recovery = Literal["self", "healed"]
 
 
@@ -37,8 +38,8 @@ class Parameters:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
                 raise UsageError(f"{field.name} is {value!r}.", "give a number from 0 up, in seconds.")
-            if value == 0 and field.name in ("stable_s", "slow_s", "baseline_s", "recovered_ratio"):
-                raise UsageError(f"{field.name} is 0.", "give a number above 0.")
+            if value < LEAST and field.name in ("stable_s", "slow_s", "baseline_s", "recovered_ratio"):
+                raise UsageError(f"{field.name} is {value:g}.", f"give a number from {LEAST:g} up.")
 
     def as_dict(self) -> dict[str, Any]:
         """A flat JSON object, in the order of definition."""

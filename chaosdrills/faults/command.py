@@ -41,6 +41,7 @@ TIMEOUT_S = 60.0
 CHECK_TIMEOUT_S = 10.0
 POLL_S = 0.2
 LAST_LINES = 5
+LAST_BYTES = 65_536
 LONGEST_LINE = 200
 
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}|(\$?)\{([A-Za-z_]\w*)\}")
@@ -211,7 +212,9 @@ def filled(name: str, argv: Sequence[str], values: Mapping[str, str]) -> list[st
 def said(target: Target, step: str) -> str:
     """The last lines of what `step` said when it ran last, in one line; empty if it said nothing."""
     try:
-        text = _log(target, step).read_bytes()[-65_536:].decode(errors="replace")
+        with open(_log(target, step), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_BYTES))
+            text = file.read(LAST_BYTES).decode(errors="replace")
     except OSError:
         return ""
     lines = [" ".join("".join(it if it.isprintable() else " " for it in line).split()) for line in text.splitlines()]

@@ -30,6 +30,9 @@ from chaosdrills.host.processes import Identity, identify, is_alive
 
 VERSION = 1
 
+under_way: set[str] = set()
+"""Ids of entries whose faults this process is injecting now: what needs no heal yet may need one in a moment."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -47,6 +50,11 @@ class Entry:
     def mine(self) -> bool:
         """Whether this process injected it."""
         return self.owner == identify(os.getpid())
+
+    @property
+    def settled(self) -> bool:
+        """Whether its fault was done, or never will be: one that is not may still hit what looks healthy now."""
+        return self.id not in under_way and not self.held
 
     @property
     def before_boot(self) -> bool:

@@ -65,9 +65,10 @@ def heal_outstanding(
 ) -> Healing:
     """Heal every outstanding entry of `service` (empty: of any) that is `wanted`; see `Healing`.
 
-    An entry whose environment runs already, or is gone, is removed. One whose owner is another living process is
-    refused, unless `force`. One that fails keeps its entry. Marks are written only if there is something to do, and
-    `heal_end` only if all of it was done. A service is healed even where its marks fail: that is told, not raised.
+    An entry whose environment runs already, or is gone, is removed, unless its owner may still be injecting. One whose
+    owner is another living process is refused, unless `force`. One that fails keeps its entry. Marks are written only
+    if there is something to do, and `heal_end` only if all of it was done. A service is healed even where its marks
+    fail: that is told, not raised.
 
     One process heals at a time: what another one is healing is waited for, and is nothing to do then. Raises
     `UnavailableError` if that takes longer than `HEALER_S`.
@@ -103,8 +104,17 @@ def sweep(service: str) -> list[str]:
     for entry in entries:
         judged = None if entry.mine else _judge(entry, force=True)
         if judged is not None and not (isinstance(judged, Outcome) and judged.ok):
-            left.append(_what(entry))
+            left.append(what(entry))
     return left + [f"a damaged heal log entry, {each.path}" for each in damaged]
+
+
+def what(entry: Entry) -> str:
+    """What its fault did, in words; those of the entry alone where its fault cannot read it."""
+    fault = registry.find(entry.fault)
+    if fault is not None:
+        with suppress(Exception):  # whatever is wrong with a handle, it keeps nothing else from being told and healed
+            return fault.describe(entry.target)
+    return f"{entry.fault} of {entry.target.label}"
 
 
 def release_when_healed() -> None:
@@ -144,7 +154,8 @@ def _judge(entry: Entry, force: bool) -> Outcome | Fault:
     try:
         if not (entry.before_boot and fault.local) and fault.needs_heal(entry.target):
             return fault
-        heal_log.remove(entry)
+        if entry.settled:
+            heal_log.remove(entry)
     except Exception as error:  # one entry, however odd, keeps no other from being healed
         return _failure(entry, error)
     return _outcome(entry, "nothing to do")
@@ -152,7 +163,7 @@ def _judge(entry: Entry, force: bool) -> Outcome | Fault:
 
 def _heal_marked(todo: list[tuple[Entry, Fault]], timeout_s: float) -> tuple[list[Outcome], str]:
     """Heal all between two marks; the outcomes, and why a mark is missing."""
-    label = " and ".join(f"heal of {_what(entry)}" for entry, _ in todo)
+    label = " and ".join(f"heal of {what(entry)}" for entry, _ in todo)
     try:
         marking.mark("heal_begin", label)
     except UnavailableError as error:
@@ -187,13 +198,8 @@ def _wait(entry: Entry, fault: Fault, timeout_s: float) -> Outcome:
     return _outcome(entry, "healed")
 
 
-def _what(entry: Entry) -> str:
-    fault = registry.find(entry.fault)
-    return fault.describe(entry.target) if fault else f"{entry.fault} of {entry.target.label}"
-
-
 def _outcome(entry: Entry, result: Result, why: str = "", hint: str = "") -> Outcome:
-    return Outcome(entry.id, entry.target.service, _what(entry), result, why, hint)
+    return Outcome(entry.id, entry.target.service, what(entry), result, why, hint)
 
 
 def _failure(entry: Entry, error: Exception) -> Outcome:

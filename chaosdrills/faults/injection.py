@@ -22,12 +22,15 @@ def inject(fault: Fault, targets: Sequence[Target]) -> str:
         _refuse_if_hurt(targets[0].service)
         for target in targets:
             fault.check(target)
-        _write_down(fault, targets, what)
+        entries = _write_down(fault, targets, what)
     except BaseException:
         release_when_healed()
         raise
-    for target in targets:
-        fault.inject(target)
+    try:
+        for target in targets:
+            fault.inject(target)
+    finally:
+        heal_log.under_way.difference_update(entry.id for entry in entries)
     marking.mark("fault_end", what)
     return what
 
@@ -42,14 +45,17 @@ def _refuse_if_hurt(service: str) -> None:
         )
 
 
-def _write_down(fault: Fault, targets: Sequence[Target], what: str) -> None:
+def _write_down(fault: Fault, targets: Sequence[Target], what: str) -> list[heal_log.Entry]:
     """Put all targets into the heal log and `fault_begin` into the record; neither if one of it fails."""
     entries: list[heal_log.Entry] = []
     try:
         for target in targets:
             entries.append(heal_log.plan(fault.name, target, marking.drill()))
+            heal_log.under_way.add(entries[-1].id)
         marking.mark("fault_begin", what)
     except BaseException:
         for entry in entries:
+            heal_log.under_way.discard(entry.id)
             heal_log.remove(entry)
         raise
+    return entries

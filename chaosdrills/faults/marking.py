@@ -30,6 +30,12 @@ def drill() -> str:
     return _drill
 
 
+def refuse_faults(name: str, label: str, at_ns: int | None) -> None:
+    """The marker of a drill that is over: heals are not marked any more, and nothing may be injected. A `Marker`."""
+    if name == "fault_begin":
+        raise UnavailableError("the drill is over; nothing was injected.", "run it again.")
+
+
 def mark(name: str, label: str) -> None:
     """Put the mark `name` into the record, with this instant. Does nothing without a marker.
 

@@ -14,6 +14,9 @@ from chaosdrills.host.processes import Identity, identify, is_alive, uninterrupt
 
 GRACE_S = 2.0
 KILLED_S = 10.0
+LOOK_S = 0.25
+MOST_BYTES = 16 << 20
+"""Of a log: the disk that it would fill is that of the record."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Ended:
 def run(
     argv: Sequence[str], log: Path, cwd: Path, timeout_s: float, started: Callable[[Identity], None] = lambda _: None
 ) -> Ended:
-    """Run `argv` in `cwd`, its output appended to `log`, no standard input; end it after `timeout_s`.
+    """Run `argv` in `cwd`, no standard input, output appended to `log` (anew past 16 MiB); end it after `timeout_s`.
 
     `started` is told which process it is, so that somebody else can end it (`end`) where this one is killed.
 
@@ -50,8 +53,7 @@ def run(
             ) from error
         status: int | None = None
         try:
-            with suppress(subprocess.TimeoutExpired):
-                status = process.wait(timeout_s)
+            status = _wait(process, log, begun + timeout_s)
         finally:
             if status is None:
                 _end(process)
@@ -73,6 +75,17 @@ def _tell(pid: int, started: Callable[[Identity], None]) -> None:
     identity = identify(pid)
     if identity is not None:
         started(identity)
+
+
+def _wait(process: "subprocess.Popen[bytes]", log: Path, deadline: float) -> int | None:
+    """Wait for its end, and begin its log anew whenever that has grown too long; None if it does not end in time."""
+    while (left_s := deadline - time.monotonic()) > 0:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(min(LOOK_S, left_s))
+        with suppress(OSError):
+            if log.stat().st_size > MOST_BYTES:
+                os.truncate(log, 0)  # what is appended later begins there
+    return None
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

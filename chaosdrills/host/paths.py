@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from chaosdrills.errors import UnavailableError
+from chaosdrills.errors import UnavailableError, UsageError
 
 _STATE = ("XDG_STATE_HOME", ".local/state")
 _CACHE = ("XDG_CACHE_HOME", ".cache")
@@ -31,6 +31,8 @@ def cache_path(*parts: str) -> Path:
 
 def _path(variable: str, default: str, parts: tuple[str, ...]) -> Path:
     base = Path(os.environ.get(variable) or Path.home() / default)
+    if not base.is_absolute():  # it would be another folder from every other folder
+        raise UsageError(f"{variable} is {str(base)!r}.", "give it an absolute path, or unset it.")
     return base.joinpath("chaosdrills", *parts)
 
 

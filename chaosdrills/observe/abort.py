@@ -9,8 +9,13 @@ with the one of SIGTERM; and rollbacks are played after it. Our handler does the
 - While the method only waits for activities in the background it raises again: they cannot be interrupted, and what
   they hold up is the heal.
 
-SIGTERM is a wish for the same: chaoslib's own handler raises an `Exception`, which any Python activity turns into a
-failure of its own, so that the method would go on.
+SIGTERM and SIGHUP (the terminal is gone) are wishes for the same: chaoslib's own handler of the one raises an
+`Exception`, which any Python activity turns into a failure of its own, so that the method would go on, and by the other
+Python just ends.
+
+Ctrl-C stays a `KeyboardInterrupt`, for those who want to leave a drill without its rollbacks. It is noted before it is
+raised: chaoslib waits for activities in the background first, and none of them may inject anything by then. Two within
+`ONCE_S` are one: `chaos drills run` passes on what a terminal has sent to the whole process group already.
 """
 
 import os
@@ -33,17 +38,22 @@ EXIT_GRACEFULLY = 20  # chaoslib's code for "with rollbacks"
 AGAIN_S = 2.0
 LEAVE_S = 5.0
 POLL_S = 0.1
+ONCE_S = 0.3
 
 
 class Abort:
     """The abort of one drill. `why` is empty until it is asked for, `at_ns` when that was (CLOCK_BOOTTIME),
-    `children` what activities had started then. Once it is `closed`, nothing is cut short any more.
+    `children` what activities had started then. Once it is `closed`, nothing is cut short any more. `left`: the method
+    is being left for whatever reason, and nothing may be injected; `interrupts` counts the times of Ctrl-C.
     """
 
     def __init__(self) -> None:
         self.why = ""
         self.at_ns = 0
         self.children: list[Identity] = []
+        self.left = False
+        self.interrupts = 0
+        self._interrupted_at = 0.0
         self._closed = threading.Event()
         self._asking = threading.Lock()
         self._raised = False
@@ -59,18 +69,25 @@ class Abort:
         """Whether it was asked for and the method, or what comes before it, is still to be left."""
         return bool(self.why) and not self.closed
 
-    def install(self, terminated: Callable[[], object]) -> None:
+    def install(self, terminated: Callable[[str], object]) -> None:
         """Handle the signals from now on, in the main thread; elsewhere nothing can be cut short.
 
-        `terminated` is called, in a thread of its own, for each SIGTERM.
+        `terminated` is called with the signal's name, in a thread of its own, for each SIGTERM and SIGHUP; one that was
+        ignored (nohup) stays so.
         """
 
         def pass_on(number: int, frame: FrameType | None) -> None:
-            threading.Thread(target=terminated, name="terminated", daemon=True).start()
+            name = signal.Signals(number).name
+            threading.Thread(target=terminated, args=(name,), name="terminated", daemon=True).start()
 
-        if threading.current_thread() is threading.main_thread():
-            handlers = {SIGNAL: self._handle, signal.SIGTERM: pass_on}
-            self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        if threading.current_thread() is not threading.main_thread():
+            return
+        handlers = {
+            SIGNAL: self._handle, signal.SIGINT: self._interrupt, signal.SIGTERM: pass_on, signal.SIGHUP: pass_on
+        }  # fmt: skip
+        for number, handler in handlers.items():
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, handler)
 
     def uninstall(self) -> None:
         """Give the signals back. Idempotent."""
@@ -108,6 +125,14 @@ class Abort:
         while not self.closed and main is not None:
             signal.pthread_kill(main, SIGNAL)
             self._closed.wait(AGAIN_S)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if now - self._interrupted_at < ONCE_S:
+            return
+        self._interrupted_at, self.left = now, True
+        self.interrupts += 1
+        signal.default_int_handler(number, frame)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self.closed and (not self._raised or _in(ThreadPoolExecutor.shutdown, frame)):

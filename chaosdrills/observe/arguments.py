@@ -45,7 +45,7 @@ def faults_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[
             raise UsageError(
                 f"the observe control's fault {name!r} is no action of the method.", "name one of its actions."
             )
-        if (actions[name].get("pauses") or {}).get("before"):
+        if any((one.get("pauses") or {}).get("before") for one in actions[name]):
             raise UsageError(
                 f"the fault {name!r} has a pause before it, which would count as recovery time.",
                 "put the pause after the action before it.",
@@ -62,13 +62,29 @@ def heals_of(experiment: dict[str, Any], named: list[str] | None) -> frozenset[s
     return frozenset(named or ())
 
 
-def _actions(activities: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def unnamed_of(experiment: dict[str, Any], faults: frozenset[str], heals: list[str] | None) -> list[str]:
+    """Actions of other extensions after one of their faults of which nobody has said whether they heal it.
+
+    None where `heals` are given, be it an empty list.
+    """
+    foreign = [
+        one
+        for one in experiment.get("method", [])
+        if one.get("type") == "action"
+        and not str((one.get("provider") or {}).get("module", "")).startswith("chaosdrills.")
+    ]
+    first = next((at for at, one in enumerate(foreign) if one.get("name") in faults), len(foreign))
+    return [] if heals is not None else [one["name"] for one in foreign[first:] if one["name"] not in faults]
+
+
+def _actions(activities: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Those of `activities` that are actions, by name. Raises `UsageError` for a name that is no text."""
-    found = [one for one in activities if one.get("type") == "action"]
-    for one in found:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in (one for one in activities if one.get("type") == "action"):
         if not isinstance(one.get("name"), str):
             raise UsageError(f"an action is named {one.get('name')!r}.", "give it a text as its name.")
-    return {one["name"]: one for one in found}
+        found.setdefault(one["name"], []).append(one)
+    return found
 
 
 def check_workload(path: str, arguments: Any) -> None:
@@ -100,11 +116,19 @@ def secret_arguments(service: str, secrets: dict[str, Any] | None) -> dict[str, 
 def parameters_of(given: dict[str, Any] | None) -> Parameters:
     """The parameters of measuring. Raises `UsageError` for a name or a value that they do not take."""
     try:
-        return Parameters(**(given or {}))
+        found = Parameters(**(given or {}))
     except TypeError as error:
         raise UsageError(
             f"the observe control's parameters are {given!r}: {error}.", "see docs/measuring.md for their names."
         ) from error
+    if found.baseline_s < found.stable_s:
+        raise UsageError(
+            f"baseline_s is {found.baseline_s:g} and stable_s {found.stable_s:g}: there could be no baseline.",
+            "give a baseline_s that is not shorter.",
+        )
+    if found.recovered_ratio > 1:
+        raise UsageError(f"recovered_ratio is {found.recovered_ratio:g}.", "give a share: at most 1, for example 0.9.")
+    return found
 
 
 def rate_of(given: Any) -> float:

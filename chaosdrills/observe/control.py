@@ -25,7 +25,6 @@ import secrets as random_secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -48,6 +47,7 @@ from chaosdrills.observe.arguments import (
     require_kinds,
     secret_arguments,
     timeouts_of,
+    unnamed_of,
 )
 from chaosdrills.observe.conditions import conditions_of
 from chaosdrills.observe.current import DRY_RUN, current, set_current
@@ -56,7 +56,7 @@ from chaosdrills.observe.ending import heal_left, leave_at_once
 from chaosdrills.observe.folder import journals_dir, make_folder, scrub_log
 from chaosdrills.observe.foreign import Foreign
 from chaosdrills.observe.hold import hold_of
-from chaosdrills.observe.outcome import OUTCOME, Outcome, conclude, hand_over, last_word
+from chaosdrills.observe.outcome import OUTCOME, Outcome, conclude, hand_over, last_word, say_last
 from chaosdrills.observe.outside import word_left
 from chaosdrills.observe.plan import Plan
 from chaosdrills.observe.sentry import refuse_blind
@@ -66,7 +66,6 @@ from chaosdrills.observe.watchers import Watchers
 logger = logging.getLogger("chaostoolkit")
 
 HANDED = {"context", "configuration", "secrets", "timeouts"}  # parameters of a hook that are no arguments of ours
-TERMINATED = "the signal SIGTERM"
 INTERRUPTED_STATUSES = ("interrupted", "aborted")
 
 _watchers: Watchers | None = None
@@ -106,12 +105,14 @@ class _Events(RunEventHandler):  # type: ignore[misc]
     def start_rollbacks(self, experiment: dict[str, Any]) -> None:
         drill = current()
         if drill is not None:
+            drill.abort.left = True
             drill.abort.close()
 
     def _leave_method(self) -> None:
         drill = current()
         if drill is None:
             return
+        drill.abort.left = True
         drill.abort.close()
         if drill.abort.why:
             logger.warning(f"The drill ends: {drill.abort.why}")
@@ -121,8 +122,8 @@ class _Events(RunEventHandler):  # type: ignore[misc]
     def finish(self, journal: dict[str, Any]) -> None:
         global _outcome, _concerned
         if not journal["experiment"].get("dry"):
-            print("\n".join(last_word(_outcome, _concerned)), flush=True)  # noqa: T201
             hand_over(self._outcome_path, _outcome, _concerned, journal.get("status"))
+            say_last(last_word(_outcome, _concerned))
             if _concerned is not None and _concerned.abort.why:
                 abort.leave_in_time(1)
         _outcome = _concerned = None
@@ -184,6 +185,8 @@ def before_experiment_control(
             **timeouts_of(timeouts),
         )
         drill = _make_drill(context, plan, journals_dir(journals, os.environ), name)
+        if plan.parameters.recovery == "self":
+            _doubt(drill, unnamed_of(context, _foreign.faults, heals))
         _watchers = Watchers(drill, shown=progress)
         _watchers.begin()
         drill.start()
@@ -200,9 +203,18 @@ def _make_drill(experiment: dict[str, Any], plan: Plan, journals: Path, name: st
     drill = ObservedDrill(drill_id, experiment["title"], folder, plan, json.dumps(experiment, default=str), hold)
     set_current(drill)
     _concerned = drill
-    drill.abort.install(partial(drill.cut_short, TERMINATED))
+    drill.abort.install(lambda name: drill.cut_short(f"the signal {name}"))
     marking.set_marker(drill.mark, str(folder))
     return drill
+
+
+def _doubt(drill: ObservedDrill, unnamed: list[str]) -> None:
+    """What may have been healed by somebody is no recovery by itself."""
+    if unnamed:
+        names = ", ".join(map(repr, unnamed))
+        why = f"does {names} heal the fault? Name it in heals of the observe control, or give heals as []"
+        drill.checks.append(Check("heals are named", False, why))
+        logger.warning(f"This drill cannot be met: {why}")
 
 
 def _refuse_a_second() -> None:
@@ -238,7 +250,9 @@ def before_activity_control(context: dict[str, Any], **arguments: Any) -> None:
     if drill is None:
         return
     with _interrupting():
-        if drill.abort.pending:  # something has swallowed what was to end the method
+        if drill.abort.left and not drill.abort.closed:  # something has swallowed what was to end the method
+            raise InterruptExecution("the drill was interrupted")
+        if drill.abort.pending:
             raise InterruptExecution(drill.abort.why)
         if context.get("name") == drill.held_at and not drill.method_over:
             drill.wait_go(drill.held_at, logger.warning)
@@ -327,21 +341,22 @@ def _tell_left(drill: ObservedDrill) -> None:
 def _finish(drill: ObservedDrill) -> None:
     """End the load and judge; heals that come later are marked no more, for the record is closed."""
     drill.finish(logger.info)
-    marking.set_marker(None, str(drill.folder))
+    marking.set_marker(marking.refuse_faults, str(drill.folder))
 
 
 def cleanup_control() -> None:
-    """End the observer, whatever happened. An abort at the very end of a method leaves it without rollbacks."""
+    """End the observer, whatever happened, and heal what a drill that was cut short has no rollbacks for."""
     global _watchers
     drill = current()
     if _watchers is not None:
         _watchers.end()
         _watchers = None
     if drill is not None:
-        drill.abort.uninstall()
-        if drill.abort.why:
+        interrupted = drill.abort.left and drill.abort.interrupts == 1 and not drill.over
+        if drill.abort.why or interrupted:
             heal_left(drill)
-        marking.set_marker(None)
+        drill.abort.uninstall()
+        marking.set_marker(marking.refuse_faults)
         drill.close()
         lock.release(kept=True)
         scrub_log(drill.folder, drill.words)
@@ -357,10 +372,12 @@ def _interrupting() -> Iterator[None]:
         raise
     except DrillError as error:
         _note(error.message)
+        _leave()
         raise InterruptExecution(str(error)) from error
     except Exception as error:
         logger.debug("unexpected", exc_info=True)
         _note(f"unexpected {type(error).__name__}: {error}")
+        _leave()
         raise InterruptExecution(f"The observe control failed: {type(error).__name__}: {error}") from error
 
 
@@ -369,6 +386,13 @@ def _note(reason: str) -> None:
     drill = current()
     if drill is not None:
         drill.note_error(reason)
+
+
+def _leave() -> None:
+    """The run is being left: what waits in the background may inject nothing."""
+    drill = current()
+    if drill is not None:
+        drill.abort.left = True
 
 
 def _tell(configuration: dict[str, Any], service: str, facts: Mapping[str, Any]) -> None:

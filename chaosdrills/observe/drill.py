@@ -37,7 +37,8 @@ class ObservedDrill:
     """A drill while it runs. Made by the control, known to probes and actions through `chaosdrills.observe.current`.
 
     `words` is the text of its experiment. `trouble` is the first error, empty if there was none. `checks` are those of
-    the observer. `pending_faults` are the names of faults that run in the background and have not ended. `hold` is None
+    the observer. `pending_faults` are the names of faults that run in the background and have not ended, `not_undone`
+    those of other extensions' faults that none of their heals has followed. `hold` is None
     if the drill does not hold; `held_at` names the activity before which it does, empty: before the method begins.
     """
 
@@ -52,6 +53,7 @@ class ObservedDrill:
         self.hold = hold
         self.abort = Abort()
         self.pending_faults: set[str] = set()
+        self.not_undone: set[str] = set()
         self.held_at = ""
         self.started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.trouble = ""
@@ -221,8 +223,8 @@ class ObservedDrill:
 
     def mark(self, name: str, label: str = "", at_ns: int | None = None) -> None:
         """Put a mark on disk. Raises `DrillError` if the observer cannot: then nothing may be injected."""
-        if name == "fault_begin" and self.abort.pending:
-            raise UnavailableError("the drill is being aborted; nothing was injected.", "run it again.")
+        if name == "fault_begin" and (self.abort.why or self.abort.left or self.over):
+            raise UnavailableError("the drill is being left; nothing was injected.", "run it again.")
         at_ns = boottime_ns() if at_ns is None else at_ns
         self._open_session().mark(name, label, at_ns)
         if name in ("fault_begin", "heal_begin"):

@@ -27,6 +27,7 @@ class Foreign:
         if _is_foreign(activity, self.faults) and not drill.method_over:
             lock.hold(str(drill.folder), keep=True)
             drill.mark("fault_begin", name)
+            drill.not_undone.add(name)
         if _is_foreign(activity, self._heals) and not drill.over:
             _mark_or_note(drill, "heal_begin", name)  # a heal is done whether it can be marked or not
 
@@ -81,6 +82,7 @@ def _end_heal(drill: ObservedDrill, name: str, run: Mapping[str, Any]) -> None:
     if why:
         drill.note_error(f"the heal {name!r} failed: {why}")
     else:
+        drill.not_undone.clear()
         _mark_or_note(drill, "heal_end", name)
 
 

@@ -1,6 +1,8 @@
 """The outcome of a drill: its summary, the files that people read, and the last five lines on the screen."""
 
+import os
 import platform
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -63,9 +65,21 @@ def hand_over(path: str, outcome: Outcome | None, drill: ObservedDrill | None, s
     """
     if path:
         folder = "" if drill is None else str(drill.folder.resolve())
-        with suppress(OSError):  # the caller sees that nothing came
+        with suppress(OSError, ValueError):  # the caller sees that nothing came
             told = {"summary": outcome.summary, "rto_at_least_s": outcome.rto_at_least_s} if outcome else {}
             write_json(Path(path), {"status": status, "folder": folder, "summary": None, **told})
+
+
+def say_last(lines: list[str]) -> None:
+    """Print the last lines, wherever they may go: a pipe that nobody reads, or a terminal of few letters."""
+    text = "\n".join(lines)
+    try:
+        print(text, flush=True)  # noqa: T201
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)  # noqa: T201
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails again at its end
 
 
 def conclude(drill: ObservedDrill, journal: dict[str, Any]) -> Outcome:
@@ -149,9 +163,13 @@ def _about(drill: ObservedDrill, checks: list[Check]) -> Drill:
         phases=drill.phases(),
         checks=checks,
         evidence=EVIDENCE,
-        environment={**drill.facts, "rate_per_s": drill.plan.rate_per_s},
+        environment={**drill.facts, "rate_per_s": drill.plan.rate_per_s, **_not_undone(drill)},
         versions=_versions(),
     )
+
+
+def _not_undone(drill: ObservedDrill) -> dict[str, str]:
+    return {"not_undone": ", ".join(sorted(drill.not_undone))} if drill.not_undone else {}
 
 
 def _trouble(drill: ObservedDrill) -> list[Check]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.faults import heal_log, lock
+from chaosdrills.faults.healing import what
 from chaosdrills.faults.lab import is_lab
-from chaosdrills.faults.registry import find
 from chaosdrills.host import nodes
 from chaosdrills.lab import lifecycle
 from chaosdrills.observe.arguments import faults_of, heals_of
@@ -171,12 +171,7 @@ def _blockers() -> list[DrillError]:
 def _outstanding() -> list[str]:
     """The faults in the heal log, and the entries that cannot be read."""
     entries, damaged = heal_log.outstanding()
-    return [*map(_what, entries), *(f"a damaged heal log entry, {each.path}" for each in damaged)]
-
-
-def _what(entry: heal_log.Entry) -> str:
-    fault = find(entry.fault)
-    return fault.describe(entry.target) if fault is not None else f"{entry.fault} of {entry.target.label}"
+    return [*map(what, entries), *(f"a damaged heal log entry, {each.path}" for each in damaged)]
 
 
 def _control(resolved: Resolved, module: str) -> dict[str, Any] | None:
