@@ -3,6 +3,7 @@
 Shared by `run` and `repeat`.
 """
 
+import difflib
 import importlib.util
 import json
 import os
@@ -92,6 +93,8 @@ def run_chaos(wish: Wish, quiet: bool = False) -> Ended:
     """
     if importlib.util.find_spec("chaostoolkit") is None:
         raise UnavailableError("the Chaos Toolkit is not installed.", "run pip install 'chaosdrills[chaos]'.")
+    _require_writable()
+    _refuse_unknown(wish)
     with tempfile.TemporaryDirectory(prefix="chaosdrills-") as folder, _passing_on() as child:
         path = Path(folder) / "outcome.json"
         environment = {**os.environ, **wish.environment(), OUTCOME: str(path)}
@@ -101,6 +104,33 @@ def run_chaos(wish: Wish, quiet: bool = False) -> Ended:
         status = child.process.wait()
         told = _told(path)
     return _ended(status, told, child.interrupted, wish)
+
+
+def _require_writable() -> None:
+    """Raise unless `chaos` can write here: it leaves journal.json and its log where it is started, or a traceback."""
+    if not os.access(".", os.W_OK | os.X_OK):
+        raise UnavailableError(
+            "nothing can be written into this folder, where chaos leaves its log and journal.json.",
+            "run it from another folder; --journals says where the drill's own goes.",
+        )
+
+
+def _refuse_unknown(wish: Wish) -> None:
+    """Raise `UsageError` for a variable that the experiment does not have: chaos takes it, and nothing would change.
+
+    What is no file, or is none of JSON, is left to chaos.
+    """
+    try:
+        found = json.loads(Path(wish.experiment).read_bytes())
+        known = [*found.get("configuration", {}), *found.get("secrets", {})]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return
+    for variable in wish.variables:
+        name = variable.partition("=")[0].partition(":")[0]
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known) or 'none'}."
+            raise UsageError(f"{wish.experiment} has no {name} in its configuration.", hint)
 
 
 @dataclass

@@ -20,7 +20,7 @@ _HELP = {
     "gap_s": "The shortest span without acknowledgements that is an outage.",
     "baseline_s": "How long before the fault the baseline looks back.",
     "watch_s": "How long load must go on after the last fault or heal.",
-    "fresh_s": "The age of data that a reader may see; given, freshness is judged against the RTO.",
+    "fresh_s": "The age of data that a reader may see; freshness is judged, against the RTO, only where it is given.",
 }
 
 

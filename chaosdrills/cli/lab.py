@@ -57,7 +57,8 @@ def up(
 
 @lab.command()
 @click.argument("service", required=False)
-def down(service: str | None) -> None:
+@click.option("--force", is_flag=True, help="Also if a drill is under way on it, which is spoiled then.")
+def down(service: str | None, force: bool) -> None:
     """End the lab of SERVICE (all labs if not given) and remove its data; its logs stay.
 
     \b
@@ -66,7 +67,7 @@ def down(service: str | None) -> None:
     from chaosdrills.lab import lifecycle
 
     for name in [service] if service else list(lifecycle.SERVICES):
-        ended = lifecycle.down(name)
+        ended = lifecycle.down(name, force)
         click.echo(f"The {name} lab has ended." if ended else f"There is no {name} lab.")
 
 

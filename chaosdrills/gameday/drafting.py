@@ -27,6 +27,10 @@ FAULT, HEAL, WAIT, RECOVER = "do the fault", "undo the fault", "wait until the c
 Json = dict[str, Any]
 
 
+NETWORKS = {"isolate": "isolable", "slow": "proxied"}
+"""The kind of the lab's network that a fault needs."""
+
+
 @dataclass(frozen=True)
 class Draft:
     """What an experiment is to do.
@@ -75,6 +79,8 @@ def experiment(draft: Draft) -> Json:
     made["extensions"] = [{"name": EXTENSION, "hits": hits, "minutes": MINUTES, "needs": needs}]
     if draft.bootstrap:
         made["configuration"]["kafka_bootstrap_servers"]["default"] = draft.bootstrap
+    if draft.fault in NETWORKS and not draft.inject:
+        _control(made, "lab")["options"] = {"network": NETWORKS[draft.fault]}
     _set_load(_control(made, "observe"), draft)
     _set_limits(made, draft)
     _set_method(made, draft)

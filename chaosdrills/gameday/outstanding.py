@@ -6,14 +6,20 @@ from chaosdrills.faults import lock, registry
 from chaosdrills.faults.heal_log import Entry
 from chaosdrills.gameday.checkup import Finding
 from chaosdrills.host.paths import state_path
+from chaosdrills.observe.running import running
 
 
 def drill() -> Finding:
-    """No other drill holds the lock."""
+    """No other drill is under way, be it before its fault or behind it."""
     holder = lock.held_by()
-    if not holder:
-        return Finding("other drills", "ok", "none is under way")
-    return Finding("other drills", "fail", f"{holder} has faults outstanding", "wait until that drill has ended.")
+    if holder:
+        return Finding("other drills", "fail", f"{holder} has faults outstanding", "wait until that drill has ended.")
+    drills = running()[0]
+    if drills:
+        named = ", ".join(f"{one.title!r} (process {one.identity.pid})" for one in drills)
+        fix = "wait for its end, or run 'chaos drills abort'."
+        return Finding("other drills", "fail", f"{named} is under way", fix)
+    return Finding("other drills", "ok", "none is under way")
 
 
 def heal_log() -> Finding:

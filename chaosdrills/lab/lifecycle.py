@@ -76,12 +76,26 @@ def up(
         return found or _start(module, service, wanted, owner, progress, timeout_s)
 
 
-def down(service: str) -> bool:
-    """End the lab of `service` and remove its data. False if there was none."""
+def down(service: str, force: bool = True) -> bool:
+    """End the lab of `service` and remove its data. False if there was none.
+
+    Without `force` raises `UnavailableError` while another process's drill is under way on it.
+    """
     service_module(service)
     orphans = supervision.end_orphans()
     with nodes.exclusive(service, supervision.LOCK_TIMEOUT_S):
+        if not force:
+            _refuse_under_a_drill(service)
         return supervision.end(service) or service in orphans
+
+
+def _refuse_under_a_drill(service: str) -> None:
+    try:
+        cluster = nodes.load(service)
+    except UnavailableError:  # damaged: nobody can use it
+        return
+    if cluster is not None:
+        _refuse_to_disturb(service, cluster, this_process())
 
 
 def _find(
@@ -112,13 +126,13 @@ def _refuse_to_disturb(service: str, cluster: Cluster, owner: Identity | None) -
     if other is not None and is_alive(other):
         raise UnavailableError(
             f"the {service} lab belongs to process {other.pid} and ends with it.",
-            f"wait for its end, or run 'chaos drills lab down {service}'.",
+            f"wait for its end, or run 'chaos drills abort'; 'chaos drills lab down {service} --force' if all fails.",
         )
     held = [entry for entry in heal_log.outstanding(service)[0] if entry.held]
     if held:
         raise UnavailableError(
             f"a drill is under way on the {service} lab: it has {held[0].target.label or held[0].fault} outstanding.",
-            f"wait for its end, or run 'chaos drills lab down {service}'.",
+            f"wait for its end, or run 'chaos drills abort'; 'chaos drills lab down {service} --force' if all fails.",
         )
 
 

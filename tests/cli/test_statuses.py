@@ -94,6 +94,9 @@ def test_1_missed_and_2_unknown(program: list[str], tmp_path: Path) -> None:
         ["heal", "--service", "nonsense"],
         ["run"],
         ["run", "h.jsonl", "--hold-timeout", "0"],
+        ["run", "h.jsonl", "--hold-timeout", "60"],
+        ["new", "--role", "id"],
+        ["new", "--topic", "bad topic!"],
         ["repeat", "h.jsonl", "-n", "0"],
         ["abort", "--timeout-s", "0"],
         ["note"],
@@ -116,6 +119,21 @@ def test_64_wrong_usage(program: list[str], tmp_path: Path, arguments: list[str]
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith(("Error: ", "Usage: "))
     assert (tmp_path / "h.jsonl").read_bytes() == kept
+
+
+def test_64_a_relative_state_folder(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    done = run(program, "heal")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (64, "Error: XDG_STATE_HOME is 'state'.")
+
+
+def test_64_a_variable_that_the_experiment_does_not_have(program: list[str], tmp_path: Path) -> None:
+    run(program, "experiments", "copy", ".")
+    done = run(program, "run", "kafka-broker-loss.json", "--var", "rat_per_s:int=1000")
+    assert done.returncode == 64
+    assert done.stderr == (
+        "Error: kafka-broker-loss.json has no rat_per_s in its configuration.\nTry: did you mean rate_per_s?\n"
+    )
 
 
 def test_69_something_is_not_available(program: list[str], tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def in_the_background() -> Experiment:
     fault = foreign("nothing", "a fault behind", background=True)
     described = in_memory(with_foreign_fault("nothing"))
     described["method"] = [fault, foreign("nothing", "an action"), action(experiment(), WAIT)]
+    control(described)["heals"] = []
     return described
 
 

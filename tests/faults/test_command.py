@@ -156,6 +156,15 @@ def test_two_who_heal_at_once_heal_once(fault, lamp, tmp_path):
     assert (tmp_path / "done").read_text() == "healed\n"
 
 
+def test_what_it_says_cannot_fill_the_disk(fault, lamp, monkeypatch):
+    monkeypatch.setattr("chaosdrills.host.commands.MOST_BYTES", 10_000)
+    script = f"for turn in 1 2 3 4; do head -c 9000 /dev/zero | tr '\\0' x; sleep 0.4; done; echo; rm {lamp}; echo gone"
+    target = on(lamp, inject=["sh", "-c", script])
+    inject(fault, [target])
+    assert said(target, "inject").endswith("gone")
+    assert command._log(target, "inject").stat().st_size < 30_000
+
+
 def test_a_heal_is_done_though_its_output_cannot_be_kept(fault, lamp, state, monkeypatch):
     inject(fault, [on(lamp)])
     monkeypatch.setattr(command, "_append", full_disk)

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from chaosdrills.errors import UnavailableError
-from chaosdrills.faults import lock, marking
+from chaosdrills.faults import heal_log, lock, marking
+from chaosdrills.faults.fault import Target
 from chaosdrills.faults.heal_log import outstanding
-from chaosdrills.faults.healing import Outcome, alone, heal_outstanding
+from chaosdrills.faults.healing import Outcome, alone, heal_outstanding, what
 from chaosdrills.faults.injection import inject
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.node import node_target
@@ -67,6 +68,26 @@ def test_what_runs_again_is_nothing_to_do_and_not_marked(cluster, marks):
     del marks[:]
     assert heal_outstanding().outcomes == [Outcome(entry, "toy", "kill -9 of server 1", "nothing to do")]
     assert (marks, outstanding()) == ([], ([], []))
+
+
+def test_the_entry_of_a_fault_that_is_still_to_come_is_kept(cluster):
+    """Somebody heals while two are being stopped: the second runs as yet."""
+    entry = heal_log.plan("kill", node_target(cluster, 1, "server 1", "id"))
+    heal_log.under_way.add(entry.id)
+    assert [outcome.result for outcome in heal_outstanding().outcomes] == ["nothing to do"]
+    assert [one.id for one in outstanding()[0]] == [entry.id]
+    heal_log.under_way.discard(entry.id)
+    assert [outcome.result for outcome in heal_outstanding().outcomes] == ["nothing to do"]
+    assert outstanding() == ([], [])
+
+
+def test_one_whose_handle_cannot_be_read_is_told_and_keeps_no_other_from_being_healed(cluster):
+    kill(cluster, 1)
+    odd = Target("toy", "server 3", "id", {"node": 3, "scope": "all", "latency_ms": "x", "jitter_ms": 0})
+    entry = heal_log.plan("slow", odd)
+    assert what(entry) == "slow of server 3"
+    assert heal_outstanding().count("healed") == 1
+    assert answering(cluster)[1]
 
 
 def test_a_lab_that_is_gone_is_nothing_to_do(cluster, marks):

@@ -25,6 +25,14 @@ def test_the_faults_are_those_that_have_an_action() -> None:
     assert "kill" in faults()
 
 
+@pytest.mark.parametrize(("fault", "network"), [("isolate", "isolable"), ("slow", "proxied")])
+def test_the_lab_gets_the_network_that_the_fault_needs(fault: str, network: str) -> None:
+    arguments = {"latency_ms": "200"} if fault == "slow" else {}
+    made = drafted(fault=fault, arguments=arguments)
+    lab = next(it["provider"]["arguments"] for it in made["controls"] if it["name"] == "lab")
+    assert lab == {"service": "kafka", "options": {"network": network}}
+
+
 def test_everything_that_was_asked_for_is_in_it() -> None:
     made = drafted(role="id", broker_id=2, topic="t", partitions=3, rate_per_s=50.0, bootstrap="a:1", title="T")
     assert made["title"] == "T"

@@ -12,7 +12,7 @@ from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.run import EventHandlerRegistry
 from chaoslib.types import Dry
 
-from chaosdrills.errors import UsageError
+from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults import lock, marking
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.faults.injection import inject
@@ -88,6 +88,8 @@ def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
         ({"service": 5}, "service is 5. Try: give a text."),
         ({"service": ""}, "needs the argument 'service'"),
         ({"progress": "no"}, "progress is 'no'. Try: give true or false."),
+        ({"parameters": {"baseline_s": 3}}, "baseline_s is 3 and stable_s 5: there could be no baseline."),
+        ({"parameters": {"recovered_ratio": 90}}, "recovered_ratio is 90"),
         ({"workload_arguments": []}, "workload_arguments is []. Try: give an object, or null."),
         ({"workload": "json:W"}, "there is no workload 'json:W'"),
     ],
@@ -290,6 +292,31 @@ def test_what_a_drill_runs_itself_hands_nothing_over(monkeypatch: pytest.MonkeyP
     assert "CHAOSDRILLS_OUTCOME" not in os.environ
     registry.finish({"experiment": {}, "status": "failed"})
     assert json.loads((tmp_path / "outcome.json").read_text())["status"] == "failed"
+
+
+def test_nothing_is_injected_any_more_once_the_method_is_left() -> None:
+    begin(experiment())
+    drill = current()
+    assert drill is not None
+    drill.abort.left = True
+    with pytest.raises(UnavailableError, match="the drill is being left; nothing was injected"):
+        marking.mark("fault_begin", "kill of a broker")
+    marking.mark("heal_begin", "its heal")
+    assert marks() == [("heal_begin", "its heal")]
+    control.cleanup_control()
+    with pytest.raises(UnavailableError, match="the drill is over; nothing was injected"):
+        marking.mark("fault_begin", "kill of a broker")
+    marking.mark("heal_begin", "marked nowhere")
+
+
+def test_what_may_have_been_healed_by_somebody_is_never_met() -> None:
+    repair = action("repair it")
+    for heals, doubted in ((None, True), ([], False), (["repair it"], False)):
+        begin(experiment(action("break it"), repair), heals=heals)
+        drill = current()
+        assert drill is not None
+        assert [check.name for check in drill.checks] == (["heals are named"] if doubted else [])
+        control.cleanup_control()
 
 
 def test_the_last_word_is_said_once_the_toolkit_is_done(capsys: pytest.CaptureFixture[str]) -> None:
