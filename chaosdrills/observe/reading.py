@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from chaosdrills.core.exchange import STREAM_KINDS, first_repeat, parse
+from chaosdrills.core.columns import first_repeat
+from chaosdrills.core.exchange import STREAM_KINDS, parse
 from chaosdrills.core.history import (
     MARK_NAMES,
     NO_SEQ,
