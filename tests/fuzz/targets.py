@@ -42,9 +42,9 @@ from tests.core import oracle, simulator
 from tests.core.test_exchange import plain
 from tests.fuzz.mutations import Change, changed_bytes, changed_json, changed_lines, changed_slots
 from tests.observe.drills import write_record
-from tests.observe.test_record import small_record
+from tests.observe.test_record import polled_record, small_record
 
-LIMITS = {"rto_s": 600, "rpo_s": 900, "max_lost": 0}
+LIMITS: dict[str, Any] = {"rto_s": 600, "rpo_s": 900, "max_lost": 0}
 SHORT = {"stable_s": 2, "baseline_s": 5, "watch_s": 5}
 ENTRY = "20261123T080000123456Z-kafka-kill-3fa2b1"
 
@@ -218,13 +218,30 @@ def _records(folder: Path) -> list[bytes]:
     write_record(folder / "met", outage=(10, 13))
     write_record(folder / "lost", lost=3)
     small_record(folder / "small")
-    WHOLE_RECORDS[:] = [(folder / name).read_bytes() for name in ("met", "lost", "small")]
+    polled_record(folder / "polled")
+    write_record(folder / "users", outage=(10, 13), unseen=(10, 14))
+    WHOLE_RECORDS[:] = [(folder / name).read_bytes() for name in ("met", "lost", "small", "polled", "users")]
     return WHOLE_RECORDS
 
 
 def _histories() -> list[bytes]:
-    made = [cli_histories.lines(), cli_histories.lines(lost=3), *(simulator.histories(seed) for seed in range(40))]
+    made = [
+        cli_histories.lines(),
+        cli_histories.lines(lost=3),
+        _polled(),
+        *(simulator.histories(seed) for seed in range(40)),
+    ]
     return [b"\n".join(json.dumps(line).encode() for line in lines) for lines in made]
+
+
+def _polled() -> list[dict[str, Any]]:
+    """A history that is met, with an endpoint that was out for 3 s."""
+    polls = [
+        {"kind": "poll", "stream": "app", "invoked_s": index / 10, "completed_s": index / 10 + 0.01}
+        | {"outcome": "failed" if 200 <= index < 230 else "ok"}
+        for index in range(600)
+    ]
+    return [*cli_histories.lines(), *polls]
 
 
 def _as_json(values: Sequence[Any]) -> list[bytes]:
@@ -271,13 +288,20 @@ OBJECTIVES = b"""{"kafka": {"rto_s": 600, "rpo_s": 900, "max_lost": 0, "cadence_
 
 
 def _is_met(history: History) -> bool:
-    judgement = judge(history, Limits(**LIMITS), Parameters(**SHORT))
+    judgement = judge(history, Limits(**_limits(bool(history.poll_streams))), Parameters(**SHORT))
     json.dumps(judgement.as_dict(), allow_nan=False)
     return judgement.overall.verdict == "met"
 
 
+def _limits(polled: bool) -> dict[str, Any]:
+    """Where endpoints were polled, for how long they may be unavailable too."""
+    return {**LIMITS, "max_unavailable_s": 20} if polled else LIMITS
+
+
 def _require_oracle(lines: Sequence[str]) -> None:
-    verdict = oracle.judge([json.loads(line) for line in lines], **LIMITS, **SHORT)["verdict"]
+    objects = [json.loads(line) for line in lines]
+    polled = any(line["kind"] == "poll" for line in objects)
+    verdict = oracle.judge(objects, **_limits(polled), **SHORT)["verdict"]
     assert verdict == "met", f"the judge says met, the oracle {verdict}"
 
 
