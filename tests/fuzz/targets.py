@@ -255,6 +255,15 @@ def _observe_seed() -> dict[str, Any]:
     own |= {"faults": ["kill the leader"], "heals": ["start the broker again"], "parameters": dict(SHORT)}
     own |= {"progress": False, "journals": "journals", "baseline_timeout_s": 60, "drain_timeout_s": 30.5}
     own["workload_arguments"] |= {"partitions": 3, "acks": "all", "payload_bytes": 200, "topic_config": {"a": "b"}}
+    own["polls"] = [
+        {"name": "app", "url": "http://127.0.0.1:1/health", "rate_per_s": 20, "timeout_s": 1, "keep_alive": False}
+        | {"expect": {"status": [200], "json": "a.b", "equals": 1, "metric": 'up{job="app"}', "at_least": 1}},
+        {"name": "later", "url": "${app_url}"},
+    ]
+    tolerance = {"type": "range", "target": "unavailable_judged_s", "range": [0, 60]}
+    provider = {"type": "python", "module": "chaosdrills.observe.probes", "func": "availability"}
+    users = {"type": "probe", "name": "users", "tolerance": tolerance, "provider": provider}
+    experiment["steady-state-hypothesis"]["probes"].append(users)
     return {"arguments": own, "experiment": experiment}
 
 
