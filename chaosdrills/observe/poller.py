@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.05
 CLOSE_S = 2.0  # for the thread to end, beyond what polls in flight are given
 MOST_IDLE = 4
+MOST_IN_FLIGHT = 600  # of all endpoints: each is a descriptor, of which the workload needs some too
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -147,7 +148,7 @@ class Poller:
 
     async def _drive(self, number: int, endpoint: Endpoint, page: LedgerPage, secure: ssl.SSLContext | None) -> None:
         client = Client(endpoint, secure if endpoint.secure else None)
-        most = 10 + 2 * int(endpoint.rate_per_s * endpoint.timeout_s)
+        most = min(10 + 2 * int(endpoint.rate_per_s * endpoint.timeout_s), MOST_IN_FLIGHT // len(self._endpoints))
         plan = OpenLoop(boottime_ns(), endpoint.rate_per_s)
         tasks: set[asyncio.Task[None]] = set()
         while not self._ending.is_set():

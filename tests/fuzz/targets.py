@@ -5,6 +5,7 @@ Each target takes an input to the code that reads it, and raises whatever that c
 a `met` that the oracle does not share, or an input that broke a checksum and was taken for whole.
 """
 
+import asyncio
 import json
 import os
 import random
@@ -35,6 +36,9 @@ from chaosdrills.lab.status import status
 from chaosdrills.observe import arguments
 from chaosdrills.observe import control as observe_control
 from chaosdrills.observe.contents import describe
+from chaosdrills.observe.expectation import Bounds, Expectation
+from chaosdrills.observe.exposition import Selector
+from chaosdrills.observe.http import MOST_BODY, MOST_HEAD, Answer, NoAnswer, Unheard, get
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.tolerances import limits_of
 from tests.cli import histories as cli_histories
@@ -43,6 +47,7 @@ from tests.core.test_exchange import plain
 from tests.fuzz.mutations import Change, changed_bytes, changed_json, changed_lines, changed_slots
 from tests.observe.drills import write_record
 from tests.observe.test_record import polled_record, small_record
+from tests.observe.web import ANSWERS
 
 LIMITS: dict[str, Any] = {"rto_s": 600, "rpo_s": 900, "max_lost": 0}
 SHORT = {"stable_s": 2, "baseline_s": 5, "watch_s": 5}
@@ -163,6 +168,31 @@ def read_the_lab(data: bytes, folder: Path) -> bool:
     return True
 
 
+def read_an_answer(data: bytes, folder: Path) -> bool:
+    """What an endpoint answers: an answer within bounds, or one of two errors that say why not."""
+    try:
+        answer = asyncio.run(_answer(data))
+    except (NoAnswer, Unheard) as error:
+        str(error).encode()
+        return False
+    assert len(answer.body) <= MOST_BODY
+    for expectation in EXPECTATIONS:
+        expectation.why_not(answer.status, answer.body).encode()
+    return True
+
+
+async def _answer(data: bytes) -> Answer:
+    class Nowhere:
+        def write(self, data: bytes) -> None:
+            pass
+
+    reader: Any = asyncio.StreamReader(limit=MOST_HEAD)
+    reader.feed_data(data)
+    reader.feed_eof()
+    nowhere: Any = Nowhere()
+    return await get(reader, nowhere, b"")
+
+
 def read_objectives(data: bytes, folder: Path) -> bool:
     path = folder / "objectives.json"
     path.write_bytes(data)
@@ -202,6 +232,7 @@ def targets(folder: Path) -> list[Target]:
         Target("record", _records(folder), (changed_slots, changed_slots, changed_bytes), read_a_record),
         Target("history", _histories(), (changed_lines, changed_lines, changed_bytes), read_a_history),
         Target("observe arguments", [control], (changed_json,), validate_observe),
+        Target("answer", GOOD_ANSWERS, (changed_bytes, changed_bytes), read_an_answer),
         Target("lab arguments", _as_json(LAB_ARGUMENTS), (changed_json,), validate_lab),
         Target("heal log", _as_json([ENTRY_SEED]), (changed_json, changed_bytes), read_the_heal_log),
         Target("lab state", _as_json([LAB_SEED]), (changed_json, changed_bytes), read_the_lab),
@@ -272,6 +303,14 @@ def _summaries() -> list[bytes]:
     return [path.read_bytes() for path in sorted(samples.glob("*/summary.json"))]
 
 
+GOOD_ANSWERS = [
+    ANSWERS[mode] for mode in ("good", "bad", "metrics", "chunked", "until closed", "interim", "no content")
+]
+EXPECTATIONS = (
+    Expectation(path=("parts", "0", "lag"), equals=0.5),
+    Expectation(bounds=Bounds(Selector("queue_length", {"queue": "in"}), 0, 12)),
+    Expectation(bounds=Bounds(Selector("queue_length"), 0)),
+)
 LAB_ARGUMENTS = (
     {
         "service": "kafka",

@@ -1,14 +1,19 @@
 """The argument `polls`: what is taken, what is refused, and that no message repeats what may be secret."""
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chaosdrills.core.judge import Limits
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UsageError
-from chaosdrills.observe.endpoints import endpoints_of, require_often
+from chaosdrills.observe.endpoints import NAMES, endpoints_of, require_often
 from chaosdrills.observe.expectation import Bounds, Expectation
 from chaosdrills.observe.exposition import Selector
+from chaosdrills.observe.tolerances import limits_of
 
 APP = {"name": "app", "url": "https://app.example/health"}
 
@@ -90,6 +95,20 @@ def test_what_cannot_be_polled(change: dict[str, Any], why: str) -> None:
             endpoints_of([{**APP, **change}], written=written)
         assert why in str(caught.value)
         assert caught.value.hint
+
+
+def test_what_is_documented_is_taken() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "users.md").read_text()
+    polls, probe = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    given = json.loads("{" + polls + "}")["polls"]
+    app, queue = endpoints_of(given, written=True)
+    assert (app.name, app.rate_per_s, app.timeout_s, app.keep_alive) == ("app", 20, 1, False)
+    assert app.expectation == Expectation(frozenset({200}), ("database", "state"), "up")
+    assert queue.expectation.bounds == Bounds(Selector("queue_length", {"queue": "in"}), at_most=1000)
+    hypothesis = {"title": "t", "probes": [json.loads(probe)]}
+    assert limits_of({"steady-state-hypothesis": hypothesis}) == Limits(max_unavailable_s=60)
+    for key in NAMES:
+        assert f"| `{key}` | " in text
 
 
 @pytest.mark.parametrize(

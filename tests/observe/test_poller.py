@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -97,6 +98,13 @@ def test_no_answer_in_time(web: Web, mode: str) -> None:
     begun = time.monotonic()
     assert polled(web, timeout_s=0.1) == (UNKNOWN, "no answer within 0.1 s")
     assert time.monotonic() - begun < 5
+
+
+def test_tls_with_a_server_that_has_none_is_no_answer(web: Web) -> None:
+    (secure,) = endpoints_of([{"name": "app", "url": web.url.replace("http:", "https:")}])
+    web.mode = "mistaken"
+    assert secure.secure
+    assert asyncio.run(Client(secure, ssl.create_default_context()).poll()) == (UNKNOWN, "TLS failed")
 
 
 def test_a_connection_that_is_refused_is_no_answer(web: Web) -> None:

@@ -76,8 +76,9 @@ class Web:
         self._open.discard(connection)
 
     def _request(self, connection: socket.socket) -> bytes:
+        """The head of a request; what is none (a greeting of TLS) is taken for one as it is."""
         data = b""
-        while not data.endswith(b"\r\n\r\n"):
+        while not data.endswith(b"\r\n\r\n") and not data.startswith(b"\x16"):
             piece = connection.recv(65536)
             if not piece:
                 return b""
