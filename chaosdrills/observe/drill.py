@@ -295,6 +295,16 @@ class ObservedDrill:
             restored, why = False, error.message.rstrip(".")
         if not restored:
             say(f"{why}; the load ends all the same")
+        self._wait_good(session, say)
+
+    def _wait_good(self, session: ObserverSession, say: Callable[[str], None]) -> None:
+        """Let load go on until each polled endpoint is good again: its end would cut users' minutes short."""
+        deadline = time.monotonic() + self.plan.settle_timeout_s
+        while why := lacking(session.snapshot(), 0.0):
+            if time.monotonic() >= deadline:
+                say(f"{why}; the load ends all the same")
+                return
+            time.sleep(POLL_S)
 
     def _wait_restored(self, session: ObserverSession, timeout_s: float) -> float | None:
         def clock_ns() -> int:

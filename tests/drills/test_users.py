@@ -9,22 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from chaosdrills.host.processes import wait_until
 from tests.drills.chaos import SHORT, Experiment, Place, Run, foreign
 from tests.observe.web import Web
 
 OUT_S = 2.0
+LATE_S = 9.0  # after all waits of the drill but the one for endpoints
 PASSWORD = "hush-hush"
 
 
-def described(hurts: Path, limit_s: float, **poll: object) -> Experiment:
-    """The application is broken for two seconds, and then whole again."""
+def described(hurts: Path, limit_s: float, mended: bool = True, **poll: object) -> Experiment:
+    """The application is broken for two seconds, and then whole again if it is `mended` by the method."""
     path = {"path": str(hurts / "bad")}
     wait = {"type": "python", "module": "chaosdrills.observe.actions", "func": "wait_recovered"}
     observe = {"type": "python", "module": "chaosdrills.observe.control"}
     polls = [{"name": "app", "url": "${app_url}", "rate_per_s": 20, **poll}]
     arguments = {
         "name": "users", "service": "memory", "workload": "tests.observe.memory_workload:MemoryWorkload",
-        "parameters": dict(SHORT), "baseline_timeout_s": 15, "polls": polls, "heals": ["mend the application"],
+        "parameters": dict(SHORT), "baseline_timeout_s": 15, "polls": polls,
+        "heals": ["mend the application"] if mended else [],
     }  # fmt: skip
     bounds = (
         ("recovery_time", "rto_judged_s", 60),
@@ -40,7 +43,7 @@ def described(hurts: Path, limit_s: float, **poll: object) -> Experiment:
             foreign("make", "break the application", arguments=path),
             {"type": "action", "name": "wait", "provider": {**wait, "arguments": {"timeout_s": 30}}},
             foreign("sleep", "see it broken", arguments={"seconds": OUT_S}),
-            foreign("remove", "mend the application", arguments=path),
+            *([foreign("remove", "mend the application", arguments=path)] if mended else []),
         ],
         "rollbacks": [],
     }  # fmt: skip
@@ -64,6 +67,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]
             ("met", 30.0, {}),
             ("missed", 1.0, {"keep_alive": True, "expect": {"json": "database", "equals": "up"}}),
             ("never good", 30.0, {"expect": {"status": 204}}),
+            ("mended late", 60.0, {"mended": False}),
         ):
             hurts = folder / f"what hurts {name}"
             hurts.mkdir()
@@ -114,6 +118,21 @@ def test_users_may_miss_what_writers_do_not_notice(ended: Run) -> None:
     assert [one["verdict"] for one in ended.summary["objectives"]] == ["met", "met", "missed"]
     assert "the endpoint app was unavailable for" in ended.line("Why")
     assert ended.status == 1
+
+
+def test_load_goes_on_until_users_can_go_on(started: dict[str, Run]) -> None:
+    """The application comes back by itself, when the drill would long be over."""
+    run = started["mended late"]
+
+    def bad_s() -> float:
+        figures = run.told().get("figures") or {}
+        return float(figures.get("endpoints", {}).get("app", {}).get("bad_s", 0))
+
+    assert wait_until(lambda: bad_s() > LATE_S or run.status is not None, 60), run.log
+    (run.folder.parent / "what hurts mended late" / "bad").unlink()
+    run.end()
+    assert (run.line("Verdict"), row(run)["verdict"]) == ("met", "met"), run.log
+    assert float(str(row(run)["actual"])) > LATE_S
 
 
 @pytest.mark.parametrize("ended", ["never good"], indirect=True)
