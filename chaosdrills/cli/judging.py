@@ -40,6 +40,11 @@ def judging_options(command: Command) -> Command:
                 help=f"{_HELP[field.name]}  [default: {field.default:g}]",
             )
         command = option(command)
+    command = click.option(
+        "--max-unavailable-s",
+        type=click.FloatRange(min=0),
+        help="For how long a polled endpoint may be unavailable; given, that is judged.",
+    )(command)
     command = click.option("--max-lost", type=click.IntRange(min=0), help="Acknowledged records that may be lost.")(
         command
     )
@@ -67,4 +72,10 @@ def limits_from(options: dict[str, Any], history: History) -> Limits:
         rto_s = objective.rto_s if rto_s is None else rto_s
         rpo_s = objective.rpo_s if rpo_s is None else rpo_s
         max_lost = objective.max_lost if max_lost is None else max_lost
-    return Limits(rto_s, rpo_s, max_lost, fresh=options["fresh_s"] is not None)
+    return Limits(
+        rto_s,
+        rpo_s,
+        max_lost,
+        fresh=options["fresh_s"] is not None,
+        max_unavailable_s=options["max_unavailable_s"],
+    )

@@ -121,6 +121,8 @@ def _drill_lines(drill: dict[str, Any]) -> Iterator[str]:
 
 
 def _figures(drill: dict[str, Any]) -> str:
+    from chaosdrills.observe.progress import endpoints_in_words
+
     figures = drill["figures"]
     if figures is None:
         return "figures: none yet"
@@ -128,6 +130,7 @@ def _figures(drill: dict[str, Any]) -> str:
     if figures["silent_s"] >= 1:
         parts.append(f"a stream silent for {figures['silent_s']:.0f} s")
     parts.append("no reader" if figures["age_s"] is None else f"data {figures['age_s']:.1f} s old")
+    parts += endpoints_in_words(figures)
     return ("figures when the load ended: " if drill["load_over"] else "figures: ") + ", ".join(parts)
 
 

@@ -5,6 +5,7 @@ One object a line, of these kinds, in any order::
     {"kind":"header","version":1,"service":"kafka","stream_kind":"log","started_at":"2026-11-23T08:00:00Z"}
     {"kind":"write","stream":"0","seq":0,"invoked_s":0.0,"completed_s":0.004,"outcome":"ok"}
     {"kind":"read","stream":"0","seq":0,"invoked_s":0.001,"completed_s":0.009,"outcome":"ok"}
+    {"kind":"poll","stream":"app","invoked_s":1.0,"completed_s":1.01,"outcome":"ok"}
     {"kind":"mark","name":"fault_begin","at_s":10.0,"label":"kill broker 1"}
     {"kind":"final","stream":"0","at_s":40.0,"seqs":[0,1,2,4,3]}
     {"kind":"end","at_s":41.0}
@@ -15,17 +16,21 @@ it found nothing, one of `seqs` where it was damaged. A stream has each seq writ
 mark's label may be left out; `end` is missing if the observer died. Blank lines and keys that are not known are passed
 over. The header's are kept; its `streams`, a list of names, is optional and says in which order streams are numbered.
 
+A poll is one of an endpoint beside the load: ``ok`` if it answered as it should, ``failed`` if it answered, and badly,
+``unknown`` if no answer came in time or the connection broke. Its `stream` is a name among those of polls, which have
+nothing to do with the streams of writes and reads (`poll_streams` of the header is to them what `streams` is to those).
+
 Seconds are read to the nearest nanosecond and written with as many decimals as they need.
 """
 
 import json
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NoReturn, TypeGuard, cast
 
 import numpy as np
 
+from chaosdrills.core.columns import MAX_SEQ, Columns, first_repeat
 from chaosdrills.core.history import (
     FURTHEST_NS,
     MARK_NAMES,
@@ -45,7 +50,8 @@ from chaosdrills.errors import UsageError
 
 VERSION = 1
 STREAM_KINDS = ("log", "register")
-HEADER_KEYS = frozenset({"kind", "version", "service", "stream_kind", "started_at", "streams"})
+HEADER_KEYS = frozenset({"kind", "version", "service", "stream_kind", "started_at", "streams", "poll_streams"})
+_NUMBERED = ("streams", "poll_streams")
 
 _OUTCOMES = {outcome.name.lower(): int(outcome) for outcome in Outcome}
 _OUTCOME_NAMES = tuple(_OUTCOMES)
@@ -54,7 +60,6 @@ _UNREADABLE = {UnicodeDecodeError: "not UTF-8", RecursionError: "nested too deep
 _MISSING = object()
 _EXACT_S = 1e6  # below this, a float times 1e9 rounds to the nanosecond that was written
 _LIMIT_S = FURTHEST_NS / NS
-_MAX_SEQ = 2**63 - 1
 _ROWS = 10_000  # operations formatted at once
 
 Row = dict[str, Any]
@@ -77,6 +82,7 @@ def format_lines(history: History) -> Iterator[str]:
     yield json.dumps(_header(history), separators=(",", ":"))
     yield from _operation_lines("write", history.writes, names)
     yield from _operation_lines("read", history.reads, names)
+    yield from _operation_lines("poll", history.polls, [json.dumps(name) for name in history.poll_streams])
     for mark in history.marks:
         label = f',"label":{json.dumps(mark.label)}' if mark.label else ""
         yield f'{{"kind":"mark","name":"{mark.name}","at_s":{_seconds(mark.at_ns)}{label}}}'
@@ -87,49 +93,6 @@ def format_lines(history: History) -> Iterator[str]:
         yield f'{{"kind":"end","at_s":{_seconds(history.end_ns)}}}'
 
 
-def first_repeat(writes: Operations) -> tuple[int, int] | None:
-    """The rows (earlier, later) of the first (stream, seq) written a second time, by the later row; None if none is."""
-    if len(writes) < 2:
-        return None
-    span = int(writes.seq.max()) + 1
-    if (int(writes.stream.max()) + 1) * span <= _MAX_SEQ:
-        keys = writes.stream * np.int64(span)
-        keys += writes.seq
-        keys.sort()
-        if not (keys[1:] == keys[:-1]).any():
-            return None
-    order = np.lexsort((writes.seq, writes.stream))
-    earlier, later = order[:-1], order[1:]
-    same = (writes.seq[earlier] == writes.seq[later]) & (writes.stream[earlier] == writes.stream[later])
-    if not same.any():
-        return None
-    first = int(np.argmin(np.where(same, later, len(writes))))
-    return int(earlier[first]), int(later[first])
-
-
-class _Columns:
-    """Operations of one kind as they are read, with the line that each came from."""
-
-    def __init__(self) -> None:
-        self.stream = array("i")
-        self.seq = array("q")
-        self.invoked = array("q")
-        self.completed = array("q")
-        self.outcome = array("B")
-        self.line = array("q")
-
-    def operations(self, renumbered: Ints | None) -> Operations:
-        """The columns, without a copy but for streams that are numbered anew."""
-        stream = np.frombuffer(self.stream, np.int32)
-        return Operations(
-            stream if renumbered is None else renumbered[stream].astype(np.int32),
-            np.frombuffer(self.seq, np.int64),
-            np.frombuffer(self.invoked, np.int64),
-            np.frombuffer(self.completed, np.int64),
-            np.frombuffer(self.outcome, np.uint8),
-        )
-
-
 class _Parser:
     """Takes lines one by one and keeps what they say."""
 
@@ -137,8 +100,10 @@ class _Parser:
         self._number = 0
         self._line = ""
         self._streams: dict[str, int] = {}
-        self._writes = _Columns()
-        self._reads = _Columns()
+        self._poll_streams: dict[str, int] = {}
+        self._writes = Columns()
+        self._reads = Columns()
+        self._polls = Columns()
         self._marks: list[Mark] = []
         self._finals: dict[int, Final] = {}
         self._header: Row | None = None
@@ -147,6 +112,7 @@ class _Parser:
         self._take: Mapping[str, Callable[[Row], None]] = {
             "write": lambda row: self._take_operation(row, self._writes, null_seq=False),
             "read": lambda row: self._take_operation(row, self._reads, null_seq=True),
+            "poll": lambda row: self._keep(row, self._polls, self._stream(row, self._poll_streams), NO_SEQ),
             "mark": self._take_mark,
             "final": self._take_final,
             "header": self._take_header,
@@ -184,7 +150,8 @@ class _Parser:
                 'begin it with {"kind":"header","version":1,"service":"...","stream_kind":"log","started_at":"..."}.',
             )
         header = dict(self._header)
-        streams, renumbered = self._numbering(header)
+        streams, renumbered = _numbering(header, "streams", self._streams)
+        poll_streams, polls_renumbered = _numbering(header, "poll_streams", self._poll_streams)
         writes = self._writes.operations(renumbered)
         self._refuse_repeats(writes, streams)
         return History(
@@ -197,19 +164,10 @@ class _Parser:
             marks=tuple(self._marks),
             finals={(s if renumbered is None else int(renumbered[s])): final for s, final in self._finals.items()},
             end_ns=self._end_ns,
-            header={key: value for key, value in header.items() if key not in HEADER_KEYS or key == "streams"},
+            header={key: value for key, value in header.items() if key not in HEADER_KEYS or key in _NUMBERED},
+            poll_streams=poll_streams,
+            polls=self._polls.operations(polls_renumbered),
         )
-
-    def _numbering(self, header: Row) -> tuple[tuple[str, ...], Ints | None]:
-        """The streams in order, the header's `streams` first (taken out of it), and their new numbers by the old."""
-        came = tuple(self._streams)
-        named = header.get("streams")
-        if not _are_names(named):
-            return came, None
-        del header["streams"]
-        streams = tuple(dict.fromkeys((*named, *came)))
-        number_of = {name: number for number, name in enumerate(streams)}
-        return streams, np.array([number_of[name] for name in came], dtype=np.int64)
 
     def _refuse_repeats(self, writes: Operations, streams: tuple[str, ...]) -> None:
         repeat = first_repeat(writes)
@@ -229,13 +187,17 @@ class _Parser:
         except (ValueError, RecursionError) as error:
             self._refuse(f"is not clear: {error}", "keep one of the two", error)
 
-    def _take_operation(self, row: Row, columns: _Columns, null_seq: bool) -> None:
-        stream = self._stream(row)
+    def _take_operation(self, row: Row, columns: Columns, null_seq: bool) -> None:
+        stream = self._stream(row, self._streams)
         seq = row.get("seq", _MISSING)
         if seq is None and null_seq:
             seq = NO_SEQ
-        elif type(seq) is not int or not 0 <= seq <= _MAX_SEQ:
+        elif type(seq) is not int or not 0 <= seq <= MAX_SEQ:
             self._wrong(row, "seq", "give an integer from 0 up" + (", or null" if null_seq else ""))
+        self._keep(row, columns, stream, seq)
+
+    def _keep(self, row: Row, columns: Columns, stream: int, seq: int) -> None:
+        """Check outcome and instants of an operation or a poll, and keep it."""
         outcome = row.get("outcome", _MISSING)
         code = _OUTCOMES.get(outcome) if type(outcome) is str else None
         if code is None:
@@ -264,15 +226,13 @@ class _Parser:
         self._marks.append(Mark(name, self._ns(row, "at_s"), label))
 
     def _take_final(self, row: Row) -> None:
-        stream = self._stream(row)
+        stream = self._stream(row, self._streams)
         self._once(f"final of stream {_shown(row['stream'])}")
         seqs = row.get("seqs", _MISSING)
         if type(seqs) is not list:
             self._wrong(row, "seqs", "give a list of integers from 0 up, null where damaged")
-        if not set(map(type, seqs)) <= {int, type(None)} or not all(
-            seq is None or 0 <= seq <= _MAX_SEQ for seq in seqs
-        ):
-            bad = next(s for s in seqs if s is not None and (type(s) is not int or not 0 <= s <= _MAX_SEQ))
+        if not set(map(type, seqs)) <= {int, type(None)} or not all(seq is None or 0 <= seq <= MAX_SEQ for seq in seqs):
+            bad = next(s for s in seqs if s is not None and (type(s) is not int or not 0 <= s <= MAX_SEQ))
             self._refuse(f"has {_shown(bad)} among its seqs", "give integers from 0 up, and null where damaged")
         found = np.array([NO_SEQ if seq is None else seq for seq in seqs], dtype=np.int64)
         self._finals[stream] = Final(self._ns(row, "at_s"), found)
@@ -301,11 +261,12 @@ class _Parser:
         if first != self._number:
             self._refuse(f"is a second {what} (the first is on line {first})", "keep one of them")
 
-    def _stream(self, row: Row) -> int:
+    def _stream(self, row: Row, streams: dict[str, int]) -> int:
+        """The number of the row's stream among `streams`, which takes in a new one."""
         name = row.get("stream", _MISSING)
-        number = self._streams.get(name) if type(name) is str else None
+        number = streams.get(name) if type(name) is str else None
         if number is None:
-            number = self._streams[self._string(row, "stream")] = len(self._streams)
+            number = streams[self._string(row, "stream")] = len(streams)
         return number
 
     def _string(self, row: Row, field: str) -> str:
@@ -333,6 +294,21 @@ class _Parser:
         raise UsageError(f"line {self._number}: {what}.", f"{hint}.") from cause
 
 
+def _numbering(header: Row, key: str, numbers: Iterable[str]) -> tuple[tuple[str, ...], Ints | None]:
+    """Streams in order, those that the header names under `key` (taken out of it) first; their new numbers by the old.
+
+    `numbers` are the names as they came.
+    """
+    came = tuple(numbers)
+    named = header.get(key)
+    if not _are_names(named):
+        return came, None
+    del header[key]
+    streams = tuple(dict.fromkeys((*named, *came)))
+    number_of = {name: number for number, name in enumerate(streams)}
+    return streams, np.array([number_of[name] for name in came], dtype=np.int64)
+
+
 def _header(history: History) -> Row:
     header: Row = {
         "kind": "header",
@@ -342,14 +318,21 @@ def _header(history: History) -> Row:
         "started_at": history.started_at,
         **history.header,
     }
-    came: dict[int, None] = {}
-    for operations in (history.writes, history.reads):
-        streams, first = np.unique(operations.stream, return_index=True)
-        came.update(dict.fromkeys(streams[np.argsort(first)].tolist()))
-    came.update(dict.fromkeys(history.finals))
-    if list(came) != list(range(len(history.streams))):
-        header["streams"] = list(history.streams)
+    came = dict.fromkeys((*_came(history.writes), *_came(history.reads), *history.finals))
+    for key, seen, streams in (
+        ("streams", list(came), history.streams),
+        ("poll_streams", _came(history.polls), history.poll_streams),
+    ):
+        if seen != list(range(len(streams))):
+            header[key] = list(streams)
     return header
+
+
+def _came(operations: Operations) -> list[int]:
+    """The streams of `operations` in the order in which they come."""
+    streams, first = np.unique(operations.stream, return_index=True)
+    found: list[int] = streams[np.argsort(first)].tolist()
+    return found
 
 
 def _operation_lines(kind: str, operations: Operations, names: list[str]) -> Iterator[str]:
@@ -363,8 +346,9 @@ def _operation_lines(kind: str, operations: Operations, names: list[str]) -> Ite
     for begin in range(0, len(operations), _ROWS):
         rows = slice(begin, begin + _ROWS)
         for stream, seq, invoked, completed, outcome in zip(*(c[rows].tolist() for c in columns), strict=True):
+            numbered = "" if kind == "poll" else f'"seq":{"null" if seq == NO_SEQ else seq},'
             yield (
-                f'{{"kind":"{kind}","stream":{names[stream]},"seq":{"null" if seq == NO_SEQ else seq},'
+                f'{{"kind":"{kind}","stream":{names[stream]},{numbered}'
                 f'"invoked_s":{_seconds(invoked)},"completed_s":{_seconds(completed)},'
                 f'"outcome":"{_OUTCOME_NAMES[outcome]}"}}'
             )

@@ -44,7 +44,7 @@ def freshness_of(
         if not len(acked):
             continue
         seen = reads.get(stream)
-        if seen is None or _silent(seen, span, fresh_ns):
+        if seen is None or silent(seen, span, fresh_ns):
             return Freshness(
                 why=f"the reader of stream {history.streams[stream]} was silent for over {fresh_ns / 1e9:g} s"
             )
@@ -57,7 +57,7 @@ def freshness_of(
     return Freshness(longest)
 
 
-def _silent(reads: Operations, span: tuple[int, int], fresh_ns: int) -> bool:
+def silent(reads: Operations, span: tuple[int, int], fresh_ns: int) -> bool:
     """Whether no read was under way for longer than `fresh_ns`, in a stretch that touches the span's inside."""
     order = np.argsort(reads.invoked_ns, kind="stable")
     invoked = reads.invoked_ns[order]

@@ -1,7 +1,8 @@
 """The history model: what an observer saw, as columns.
 
-A *history* is a header, operations (writes and reads), marks, read-backs (`Final`) and an end. Operations are kept as
-numpy columns so that a million of them are judged in a second; a record file maps onto them.
+A *history* is a header, operations (writes and reads), polls of endpoints, marks, read-backs (`Final`) and an end.
+Operations and polls are kept as numpy columns so that a million of them are judged in a second; a record file maps onto
+them.
 
 Times are int64 nanoseconds on the record's clock (CLOCK_BOOTTIME, 0 at the header).
 """
@@ -103,6 +104,9 @@ class Final:
 class History:
     """Everything an observer recorded. `finals` maps a stream's index to its read-back.
 
+    `polls` are of endpoints that users need: their `stream` indexes `poll_streams`, names of their own, and their `seq`
+    is `NO_SEQ`. They are no load: nothing but availability is judged by them.
+
     `end_ns` is None when the observer died; `warnings` say what was wrong with the file it came from (a torn tail).
     `notes` are in records only: the exchange form leaves them out.
     """
@@ -119,6 +123,8 @@ class History:
     header: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    poll_streams: tuple[str, ...] = ()
+    polls: Operations = field(default_factory=lambda: Operations.of([]))
 
     def marks_named(self, *names: str) -> list[int]:
         """Instants (ns) of the marks with one of `names`, ascending."""

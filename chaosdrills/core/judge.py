@@ -1,9 +1,11 @@
 """The judge: a history and its objectives in, figures and verdicts out. Pure, so any record can be judged again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chaosdrills.core.availability import Availability, availability_of
+from chaosdrills.core.episodes import Begin, begins_of
 from chaosdrills.core.freshness import Freshness, freshness_of
 from chaosdrills.core.history import NS, History, Outcome, to_ns, to_s
 from chaosdrills.core.intervals import FAR_NS
@@ -20,15 +22,22 @@ class Limits:
     """The objectives to judge against; None: not judged by it.
 
     `rto_s`, `rpo_s` seconds; `max_lost` records (an RPO of 0 implies 0); `fresh`: data must be fresh within the RTO.
+    `max_unavailable_s`: for how long users may not reach an endpoint that is polled.
     """
 
     rto_s: float | None = None
     rpo_s: float | None = None
     max_lost: int | None = None
     fresh: bool = False
+    max_unavailable_s: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("RTO", self.rto_s), ("RPO", self.rpo_s), ("max_lost", self.max_lost)):
+        for name, value in (
+            ("RTO", self.rto_s),
+            ("RPO", self.rpo_s),
+            ("max_lost", self.max_lost),
+            ("max_unavailable_s", self.max_unavailable_s),
+        ):
             if value is not None and not 0 <= value < 1e9:
                 raise UsageError(f"the {name} is {value}.", "give a number from 0 up, below a thousand million.")
 
@@ -40,7 +49,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Everything that was found. `findings` by objective: rto, freshness, rpo, max_lost (those that were given)."""
+    """Everything that was found.
+
+    `findings` by objective: rto, freshness, rpo, max_lost, max_unavailable_s (those that were given).
+    """
 
     history: History
     parameters: Parameters
@@ -48,6 +60,7 @@ class Judgement:
     recovery: Recovery
     freshness: Freshness
     loss: Loss
+    availability: Availability
     findings: Mapping[str, Finding]
 
     @property
@@ -75,9 +88,14 @@ class Judgement:
         """The pessimistic time until data was fresh: measured plus resolution; None if it was not measured."""
         return self._judged_s(self.freshness.actual_ns)
 
+    @property
+    def unavailable_judged_s(self) -> float | None:
+        """The pessimistic time of unavailability: measured plus resolution; None if it was not measured."""
+        found = self.availability
+        return _sum_s(found.actual_ns, found.resolution_ns)
+
     def _judged_s(self, actual_ns: int | None) -> float | None:
-        resolution_ns = self.recovery.resolution_ns
-        return None if actual_ns is None or resolution_ns is None else to_s(actual_ns + resolution_ns)
+        return _sum_s(actual_ns, self.recovery.resolution_ns)
 
     def as_dict(self) -> dict[str, Any]:
         """The object that `chaos drills judge --json` prints. Not measured is None."""
@@ -90,6 +108,7 @@ class Judgement:
             "freshness_s": _seconds(self.freshness.actual_ns),
             "baseline_per_s": self.recovery.baseline.per_s if self.recovery.baseline else None,
             "outages": _pairs(self.recovery.outages),
+            **_availability_figures(self),
             "rpo_actual_s": _seconds(self.loss.actual_ns),
             **_attempts(self.history),
             **{name: tally.get(name) for name in ANOMALIES},
@@ -108,17 +127,22 @@ def judge(history: History, limits: Limits, parameters: Parameters | None = None
     span = (recovery.fault_ns or 0, recovery.load_end_ns or 0)
     freshness = freshness_of(history, recovery.episodes, span, parameters)
     loss = loss_of(history, recovery.fault_ns)
+    availability = availability_of(history, recovery.fault_ns, recovery.load_end_ns, parameters)
     findings = dict(_findings(recovery, freshness, loss, limits, parameters))
+    if limits.max_unavailable_s is not None:
+        begins = begins_of(history, recovery.load_end_ns or 0)
+        watch = _watch_blockers(begins, recovery.load_end_ns, parameters)
+        findings["max_unavailable_s"] = _judge_availability(availability, limits.max_unavailable_s).blocked(watch)
     blockers = _blockers(history)
     blocked = {name: finding.blocked(blockers) for name, finding in findings.items()}
-    return Judgement(history, parameters, limits, recovery, freshness, loss, blocked)
+    return Judgement(history, parameters, limits, recovery, freshness, loss, availability, blocked)
 
 
 def _findings(
     recovery: Recovery, freshness: Freshness, loss: Loss, limits: Limits, parameters: Parameters
 ) -> Iterator[tuple[str, Finding]]:
     if limits.rto_s is not None:
-        watch = _watch_blockers(recovery, parameters)
+        watch = _watch_blockers(recovery.begins, recovery.load_end_ns, parameters)
         yield "rto", _judge_sustained(recovery, limits.rto_s, parameters).blocked(watch)
         if limits.fresh:
             yield "freshness", _judge_freshness(freshness, recovery.resolution_ns, limits.rto_s).blocked(watch)
@@ -142,11 +166,11 @@ def _blockers(history: History) -> list[str]:
     return blockers
 
 
-def _watch_blockers(recovery: Recovery, parameters: Parameters) -> list[str]:
+def _watch_blockers(begins: Sequence[Begin], load_end_ns: int | None, parameters: Parameters) -> list[str]:
     """Load that ended too soon after the last begin: what came later was not seen."""
-    if not recovery.begins or recovery.load_end_ns is None:
+    if not begins or load_end_ns is None:
         return []
-    watched_ns = recovery.load_end_ns - recovery.begins[-1].at_ns
+    watched_ns = load_end_ns - begins[-1].at_ns
     if watched_ns >= to_ns(parameters.watch_s):
         return []
     return [f"load ended {to_s(watched_ns):.3g} s after the last begin, before watch_s ({parameters.watch_s:g} s)"]
@@ -175,6 +199,14 @@ def _judge_freshness(freshness: Freshness, resolution_ns: int | None, rto_s: flo
     return _judge_measured("fresh data took", freshness.actual_ns, resolution_ns, rto_s)
 
 
+def _judge_availability(found: Availability, limit_s: float) -> Finding:
+    if found.actual_ns is None or found.resolution_ns is None:
+        return Finding("unknown", (found.why,))
+    took = f"the endpoint {found.stream} was unavailable for"
+    judged = _judge_measured(took, found.actual_ns, found.resolution_ns, limit_s)
+    return judged.blocked([f"the endpoint {name} was still unavailable when load ended" for name in found.still])
+
+
 def _judge_censored(what: str, at_least_ns: int, rto_s: float) -> Finding:
     took = f"{what}; it took at least {to_s(at_least_ns):.3f} s"
     if at_least_ns > to_ns(rto_s):
@@ -182,11 +214,11 @@ def _judge_censored(what: str, at_least_ns: int, rto_s: float) -> Finding:
     return Finding("unknown", (f"{took}, and {rto_s:g} s are allowed",))
 
 
-def _judge_measured(what: str, actual_ns: int, resolution_ns: int, rto_s: float) -> Finding:
-    took = f"{what} {to_s(actual_ns):.3f} s (seen to within {to_s(resolution_ns):.3g} s) of the {rto_s:g} s allowed"
-    if actual_ns > to_ns(rto_s):
+def _judge_measured(what: str, actual_ns: int, resolution_ns: int, limit_s: float) -> Finding:
+    took = f"{what} {to_s(actual_ns):.3f} s (seen to within {to_s(resolution_ns):.3g} s) of the {limit_s:g} s allowed"
+    if actual_ns > to_ns(limit_s):
         return Finding("missed", (took,))
-    return Finding("met" if actual_ns + resolution_ns <= to_ns(rto_s) else "unknown", (took,))
+    return Finding("met" if actual_ns + resolution_ns <= to_ns(limit_s) else "unknown", (took,))
 
 
 def _judge_rpo(loss: Loss, rpo_s: float) -> Finding:
@@ -232,6 +264,19 @@ def _recovery_figures(recovery: Recovery) -> dict[str, Any]:
     }
 
 
+def _availability_figures(judgement: Judgement) -> dict[str, Any]:
+    """Only of a history with polls, or where they are asked for: others have nothing to say here."""
+    finding = judgement.findings.get("max_unavailable_s")
+    if finding is None and not judgement.history.poll_streams:
+        return {}
+    found = judgement.availability
+    return {
+        **({} if finding is None else {"unavailable_verdict": finding.verdict}),
+        "unavailable_s": _seconds(found.actual_ns),
+        "unavailable_resolution_s": _seconds(found.resolution_ns),
+    }
+
+
 def _attempts(history: History) -> dict[str, int]:
     outcome = history.writes.outcome
     return {
@@ -243,13 +288,18 @@ def _attempts(history: History) -> dict[str, int]:
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
-    return {"rto_s": limits.rto_s, "rpo_s": limits.rpo_s, "max_lost": limits.most_lost, "fresh": limits.fresh}
+    users = {} if limits.max_unavailable_s is None else {"max_unavailable_s": limits.max_unavailable_s}
+    return {"rto_s": limits.rto_s, "rpo_s": limits.rpo_s, "max_lost": limits.most_lost, "fresh": limits.fresh, **users}
 
 
 def _pairs(outages: list[tuple[int, int]] | None) -> list[list[float | None]] | None:
     if outages is None:
         return None
     return [[begin / NS, None if end >= FAR_NS else end / NS] for begin, end in outages]
+
+
+def _sum_s(actual_ns: int | None, resolution_ns: int | None) -> float | None:
+    return None if actual_ns is None or resolution_ns is None else to_s(actual_ns + resolution_ns)
 
 
 def _seconds(ns: int | None) -> float | None:

@@ -13,7 +13,7 @@ from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.summary import Check, Drill, Phase
 from chaosdrills.errors import UsageError
 
-OBJECTIVES = ("rto", "freshness", "rpo", "max_lost")
+OBJECTIVES = ("rto", "freshness", "rpo", "max_lost", "max_unavailable_s")
 RECORD_CHECK = "record"
 _NUMBER = (int, float)
 
@@ -22,7 +22,11 @@ def limits_of(summary: Any) -> Limits:
     """The limits that the stored summary was judged against. Raises `UsageError` if it is no summary."""
     limits = dict(_limit(entry) for entry in _entries(_whole(summary), "objectives"))
     return Limits(
-        limits.get("rto", limits.get("freshness")), limits.get("rpo"), limits.get("max_lost"), "freshness" in limits
+        limits.get("rto", limits.get("freshness")),
+        limits.get("rpo"),
+        limits.get("max_lost"),
+        "freshness" in limits,
+        limits.get("max_unavailable_s"),
     )
 
 

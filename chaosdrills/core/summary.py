@@ -102,6 +102,12 @@ def _objective(name: str, finding: Finding, judgement: Judgement) -> dict[str, A
         "freshness": (limits.rto_s, figures["freshness_s"], judgement.fresh_judged_s, "s"),
         "rpo": (limits.rpo_s, figures["rpo_actual_s"], figures["rpo_actual_s"], "s"),
         "max_lost": (limits.most_lost, figures["lost"], figures["lost"], "records"),
+        "max_unavailable_s": (
+            limits.max_unavailable_s,
+            figures.get("unavailable_s"),
+            judgement.unavailable_judged_s,
+            "s",
+        ),
     }
     limit, actual, judged, unit = measured[name]
     return {

@@ -14,7 +14,7 @@ def drill() -> Finding:
     holder = lock.held_by()
     if holder:
         return Finding("other drills", "fail", f"{holder} has faults outstanding", "wait until that drill has ended.")
-    drills = running()[0]
+    drills = running()[0] if state_path("drills").exists() else []
     if drills:
         named = ", ".join(f"{one.title!r} (process {one.identity.pid})" for one in drills)
         fix = "wait for its end, or run 'chaos drills abort'."

@@ -5,12 +5,14 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from chaosdrills.core.judge import Limits
 from chaosdrills.core.kinds import in_words, is_of
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UsageError
+from chaosdrills.observe.endpoints import endpoints_of, require_often
 
 TIMEOUTS = ("start_timeout_s", "baseline_timeout_s", "settle_timeout_s", "drain_timeout_s", "readback_timeout_s")
-OWN_CHECKS = ("rate_per_s", *TIMEOUTS)  # numbers, and texts that are numbers
+OWN_CHECKS = ("rate_per_s", "polls", *TIMEOUTS)  # numbers, and texts that are numbers; what may hold a secret
 
 
 def arguments_of(control: Mapping[str, Any], named: Iterable[str]) -> dict[str, Any]:
@@ -129,6 +131,17 @@ def parameters_of(given: dict[str, Any] | None) -> Parameters:
     if found.recovered_ratio > 1:
         raise UsageError(f"recovered_ratio is {found.recovered_ratio:g}.", "give a share: at most 1, for example 0.9.")
     return found
+
+
+def polls_of(given: Any, limits: Limits, parameters: Parameters) -> list[dict[str, Any]]:
+    """The argument `polls`, checked. Raises `UsageError` for what cannot be polled, or not judged as it is to be."""
+    require_often(endpoints_of(given), parameters)
+    if limits.max_unavailable_s is not None and not given:
+        raise UsageError(
+            "the hypothesis bounds unavailable_judged_s, which cannot be known: no endpoint is polled.",
+            "give the observe control the argument 'polls', or take that tolerance out.",
+        )
+    return list(given or ())
 
 
 def rate_of(given: Any) -> float:

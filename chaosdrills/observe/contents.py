@@ -22,12 +22,20 @@ def describe(history: History, size_bytes: int | None = None) -> dict[str, Any]:
         "streams": list(history.streams),
         "writes": _count(history.writes),
         "reads": _count(history.reads),
+        **_polled(history),
         "finals": {"streams": len(history.finals), "seqs": sum(len(final.seqs) for final in history.finals.values())},
         "marks": [{"name": mark.name, "at_s": to_s(mark.at_ns), "label": mark.label} for mark in history.marks],
         "notes": [{"at_s": to_s(note.at_ns), "text": note.text} for note in history.notes],
         "bytes": size_bytes,
         "warnings": list(history.warnings),
     }
+
+
+def _polled(history: History) -> dict[str, Any]:
+    """What was polled, by stream; nothing where nothing was."""
+    polls, names = history.polls, history.poll_streams
+    counts = {name: _count(polls.select(polls.stream == number)) for number, name in enumerate(names)}
+    return {"polls": counts} if counts else {}
 
 
 def _count(operations: Operations) -> dict[str, int]:
@@ -40,7 +48,7 @@ def _duration_s(history: History) -> float | None:
         return to_s(history.end_ns)
     instants = [each.at_ns for each in history.marks] + [each.at_ns for each in history.notes]
     instants += [final.at_ns for final in history.finals.values()]
-    for operations in (history.writes, history.reads):
+    for operations in (history.writes, history.reads, history.polls):
         if len(operations):
             instants += [int(operations.invoked_ns.max()), int(operations.completed_ns.max())]
     return to_s(max(instants)) if instants else None

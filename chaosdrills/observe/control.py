@@ -10,7 +10,7 @@ In an experiment::
 `faults` names the actions that are faults, whichever extension they come from (default: the first action of the
 method); `heals` those that undo one, so that what they bring back does not count as recovery by itself. Actions of
 chaosdrills mark themselves. `parameters` are those of `chaosdrills.core.parameters`, `abort_when` those of
-`chaosdrills.observe.conditions`.
+`chaosdrills.observe.conditions`, `polls` the endpoints of `chaosdrills.observe.endpoints`.
 
 The Chaos Toolkit swallows every exception of a control but `InterruptExecution` in before-hooks; so before-hooks raise
 that, and after-hooks catch, log, and set the journal's status to failed. A hypothesis may also be checked while the
@@ -43,6 +43,7 @@ from chaosdrills.observe.arguments import (
     faults_of,
     heals_of,
     parameters_of,
+    polls_of,
     rate_of,
     require_kinds,
     secret_arguments,
@@ -53,6 +54,7 @@ from chaosdrills.observe.conditions import conditions_of
 from chaosdrills.observe.current import DRY_RUN, current, set_current
 from chaosdrills.observe.drill import ObservedDrill
 from chaosdrills.observe.ending import heal_left, leave_at_once
+from chaosdrills.observe.endpoints import endpoints_of, require_often
 from chaosdrills.observe.folder import journals_dir, make_folder, scrub_log
 from chaosdrills.observe.foreign import Foreign
 from chaosdrills.observe.hold import hold_of
@@ -141,6 +143,7 @@ def validate_control(control: dict[str, Any]) -> None:
         timeouts_of({name: value for name, value in given.items() if name not in named})
         parameters_of(given.get("parameters"))
         conditions_of(given.get("abort_when"))
+        require_often(endpoints_of(arguments.get("polls"), written=True), parameters_of(given.get("parameters")))
         rate_of(given.get("rate_per_s", 200.0))
         if "workload" in given or "workload" not in arguments:
             check_workload(given.get("workload", ""), arguments.get("workload_arguments"))
@@ -161,6 +164,7 @@ def before_experiment_control(
     heals: list[str] | None = None,
     parameters: dict[str, Any] | None = None,
     abort_when: dict[str, Any] | None = None,
+    polls: list[dict[str, Any]] | None = None,
     journals: str = "journals",
     progress: bool = True,
     **timeouts: float,
@@ -182,6 +186,7 @@ def before_experiment_control(
             limits=limits_of(context),
             parameters=parameters_of(parameters),
             abort_when=conditions_of(abort_when),
+            polls=polls_of(polls, limits_of(context), parameters_of(parameters)),
             **timeouts_of(timeouts),
         )
         drill = _make_drill(context, plan, journals_dir(journals, os.environ), name)

@@ -22,7 +22,7 @@ from chaosdrills.host.nodes import load
 from chaosdrills.host.processes import this_process
 from chaosdrills.observe.abort import Abort
 from chaosdrills.observe.hold import Hold, at_terminal
-from chaosdrills.observe.live import NoBaseline, lag_ns, wait_restored
+from chaosdrills.observe.live import NoBaseline, lacking, lag_ns, wait_restored
 from chaosdrills.observe.notes import remark
 from chaosdrills.observe.phases import Phases
 from chaosdrills.observe.plan import Plan
@@ -125,6 +125,7 @@ class ObservedDrill:
             record=self.record.resolve(),
             slow_s=self.plan.parameters.slow_s,
             gap_s=self.plan.parameters.gap_s,
+            polls=self.plan.polls,
         )
         try:
             with self.during("warm up"):
@@ -135,16 +136,16 @@ class ObservedDrill:
     def wait_baseline(self, say: Callable[[str], None]) -> None:
         """Wait until there is a clean baseline. Raises `UnavailableError` if the service gives none in time."""
         want_s = max(self.plan.parameters.baseline_s, self.plan.parameters.stable_s)
-        if self.figures()["clean_s"] >= want_s:
+        if not lacking(self.figures(), want_s):
             return
         say(f"waiting for {want_s:g} s of clean service before anything is injected")
         deadline = time.monotonic() + self.plan.baseline_timeout_s
         with self.during("baseline"):
-            while (clean_s := self.figures()["clean_s"]) < want_s:
+            while why := lacking(self.figures(), want_s):
                 if time.monotonic() >= deadline:
                     raise UnavailableError(
                         f"the service gave no clean baseline within {self.plan.baseline_timeout_s:g} s "
-                        f"({clean_s:.1f} s of it are there, {want_s:g} s are needed); nothing was injected.",
+                        f"({why}); nothing was injected.",
                         "look at its errors in observer.log; a service with steady background errors cannot be judged.",
                     )
                 time.sleep(0.2)
@@ -296,6 +297,16 @@ class ObservedDrill:
             restored, why = False, error.message.rstrip(".")
         if not restored:
             say(f"{why}; the load ends all the same")
+        self._wait_good(session, say)
+
+    def _wait_good(self, session: ObserverSession, say: Callable[[str], None]) -> None:
+        """Let load go on until each polled endpoint is good again: its end would cut users' minutes short."""
+        deadline = time.monotonic() + self.plan.settle_timeout_s
+        while why := lacking(session.snapshot(), 0.0):
+            if time.monotonic() >= deadline:
+                say(f"{why}; the load ends all the same")
+                return
+            time.sleep(POLL_S)
 
     def _wait_restored(self, session: ObserverSession, timeout_s: float) -> float | None:
         def clock_ns() -> int:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from chaosdrills.core.history import NS, Ints
+from chaosdrills.core.history import NO_SEQ, NS, Ints
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.figures import Figures
 from chaosdrills.observe.record import RecordWriter
 from chaosdrills.observe.slots import Kind
+from chaosdrills.observe.standing import Standings
 from chaosdrills.observe.workload import Survivors
 
 TURN_NS = NS // 20
@@ -29,11 +30,12 @@ MOST_PAGES = 200  # handed over and not copied: more than 10 s of a disk that ha
 
 @dataclass
 class Sheet:
-    """What was noted on a page: tables int64[n, 5] of writes and of reads, and intended times int64[n]."""
+    """What was noted on a page: tables int64[n, 5] of writes, of reads and of polls, and intended times int64[n]."""
 
     writes: Ints
     reads: Ints
     attempts: Ints
+    polls: Ints
 
 
 class LedgerPage:
@@ -56,6 +58,10 @@ class LedgerPage:
         """Note a read."""
         self._reads += (stream, seq, invoked_ns, completed_ns, outcome)
 
+    def poll(self, stream: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
+        """Note a poll of an endpoint; `stream` is an index of poll streams."""
+        self._polls += (stream, NO_SEQ, invoked_ns, completed_ns, outcome)
+
     def attempt(self, intended_ns: Sequence[int]) -> None:
         """Note that operations were due; their outcomes follow."""
         self._attempts.extend(intended_ns)
@@ -67,9 +73,10 @@ class LedgerPage:
 
     def close(self) -> None:
         """Hand over what was noted, now; noting may go on."""
-        if self._tables or self._writes or self._reads or self._attempts:
+        if self._tables or self._writes or self._reads or self._attempts or self._polls:
             writes = np.concatenate([*self._tables, _table(self._writes)])
-            self._hand_over(Sheet(writes, _table(self._reads), np.array(self._attempts, np.int64)))
+            attempts = np.array(self._attempts, np.int64)
+            self._hand_over(Sheet(writes, _table(self._reads), attempts, _table(self._polls)))
         self._begin()
 
     def _begin(self) -> None:
@@ -77,17 +84,26 @@ class LedgerPage:
         self._rows = 0
         self._writes: list[int] = []
         self._reads: list[int] = []
+        self._polls: list[int] = []
         self._attempts = array("q")
         self._begun_ns = boottime_ns()
 
 
 class Ledger:
-    """The record of a running load and its figures. All methods may be called from any thread."""
+    """The record of a running load and its figures. All methods may be called from any thread.
 
-    def __init__(self, record: RecordWriter, streams: Sequence[str], slow_ns: int, gap_ns: int) -> None:
+    `polled` are the names of poll streams, by index.
+    """
+
+    def __init__(
+        self, record: RecordWriter, streams: Sequence[str], slow_ns: int, gap_ns: int, polled: Sequence[str] = ()
+    ) -> None:
         self._record = record
         self._indices = [record.stream(name) for name in streams]
         self._figures = Figures(len(streams), slow_ns, gap_ns)
+        for name in polled:
+            record.poll_stream(name)
+        self._standings = Standings(polled, slow_ns)
         self._handed_over: queue.SimpleQueue[Sheet] = queue.SimpleQueue()
         self._scribe = threading.Lock()
         self._ended = False
@@ -156,6 +172,11 @@ class Ledger:
         with self._scribe:
             return self._figures.at(boottime_ns(), window_s, oldest_in_flight_ns)
 
+    def standings(self) -> dict[str, dict[str, Any]]:
+        """How polled endpoints stand now, by name: see `Standing.at`."""
+        with self._scribe:
+            return self._standings.at(boottime_ns())
+
     def _take(self, sheet: Sheet) -> None:
         self._handed_over.put(sheet)
         if self._handed_over.qsize() > MOST_PAGES:
@@ -171,6 +192,9 @@ class Ledger:
         reads = np.concatenate([sheet.reads for sheet in sheets])
         self._record.many(Kind.WRITE, writes)
         self._record.many(Kind.READ, reads)
+        polls = np.concatenate([sheet.polls for sheet in sheets])
+        self._record.many(Kind.POLL, polls)
+        self._standings.polls(polls)
         self._figures.attempts(np.concatenate([sheet.attempts for sheet in sheets]))
         self._figures.writes(writes)
         self._figures.reads(reads)

@@ -1,9 +1,10 @@
 """Recovery while it happens: the judge's own definition, on what the record holds so far."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,16 @@ def _read_on(history: History, until_ns: int) -> bool:
 def _newest(reads: Operations | None) -> int:
     """The newest seq that was seen."""
     return NO_SEQ if reads is None else int(np.max(reads.seq[reads.outcome == Outcome.OK], initial=NO_SEQ))
+
+
+def lacking(figures: Mapping[str, Any], want_s: float) -> str:
+    """What a baseline of `want_s` still lacks now: clean service, or an endpoint that is good; empty if nothing."""
+    if figures["clean_s"] < want_s:
+        return f"{figures['clean_s']:.1f} s of it are there, {want_s:g} s are needed"
+    for name, one in figures.get("endpoints", {}).items():
+        if not one["good"]:
+            return f"the endpoint {name} is not seen good: {one['why'] or 'no answer yet'}"
+    return ""
 
 
 def lag_ns(parameters: Parameters) -> int:

@@ -11,8 +11,10 @@ from typing import Any
 from chaosdrills.core.history import to_ns
 from chaosdrills.errors import DrillError, InternalError
 from chaosdrills.host.clock import boottime_ns
+from chaosdrills.observe.endpoints import endpoints_of
 from chaosdrills.observe.ledger import Ledger, LedgerPage
 from chaosdrills.observe.pacing import Lateness, schedule
+from chaosdrills.observe.poller import Poller
 from chaosdrills.observe.spec import ObserverSpec
 from chaosdrills.observe.workload import Opened, Progress, Workload
 
@@ -43,7 +45,9 @@ class _Aborted(Exception):
 class Load:
     """A load and its thread. `phase` is what it does now; `failure` and `result` are there once `done` is set."""
 
-    def __init__(self, spec: ObserverSpec, workload: Workload, make_ledger: MakeLedger, open_timeout_s: float) -> None:
+    def __init__(
+        self, spec: ObserverSpec, workload: Workload, make_ledger: MakeLedger, open_timeout_s: float, poller: Poller
+    ) -> None:
         self.phase = "connecting"
         self.opened: Opened | None = None
         self.ledger: Ledger | None = None
@@ -54,6 +58,7 @@ class Load:
         self._spec = spec
         self._workload = workload
         self._make_ledger = make_ledger
+        self._poller = poller
         self._open_timeout_s = open_timeout_s
         self._ending: Ending | None = None
         self._aborted = threading.Event()
@@ -93,7 +98,14 @@ class Load:
             "in_flight": self._workload.in_flight,
             **figures,
             "lateness": self.lateness.as_dict(),
+            **self._endpoints(self.ledger),
         }
+
+    def _endpoints(self, ledger: Ledger) -> dict[str, Any]:
+        """`endpoints`, where any is polled: of each by name how it stands and why (`good`, `bad_s`, `why`)."""
+        standings, troubles = ledger.standings(), self._poller.troubles
+        endpoints = {name: {**one, "why": troubles.get(name, "")} for name, one in standings.items()}
+        return {"endpoints": endpoints} if endpoints else {}
 
     def _run(self) -> None:
         try:
@@ -114,6 +126,7 @@ class Load:
         ledger = self._make_ledger(self.opened)
         page = ledger.page()
         self._workload.begin(page, ledger.page())
+        self._poller.begin(ledger.page())
         self._begun_ns = boottime_ns()
         self.ledger = ledger
         self.phase = "running"
@@ -153,6 +166,7 @@ class Load:
     def _finish(self, ledger: Ledger, page: LedgerPage, ending: Ending) -> None:
         page.close()
         ledger.mark("load_end", boottime_ns())
+        self._poller.end()
         self._drain(page, ending)
         page.close()
         ledger.mark("drained", boottime_ns())
@@ -176,7 +190,7 @@ class Load:
         }
 
     def _drain(self, page: LedgerPage, ending: Ending) -> None:
-        """Wait for what is in flight, then give the rest up."""
+        """Wait for what is in flight, polls included, then give the rest up."""
         self.phase = "draining"
         say = _Saying(ending.say, self._aborted)
         deadline = time.monotonic() + ending.drain_s
@@ -187,6 +201,7 @@ class Load:
                 say.now_and_then(f"draining: {self._workload.in_flight} operations in flight")
         left = self._workload.in_flight
         self._workload.abandon()
+        self._poller.finish(0 if self._aborted.is_set() else max(0.0, deadline - time.monotonic()))
         self._oldest_in_flight_ns = None
         detail = (
             f"{left} operations were given up after {ending.drain_s:g} s" if left else "every operation was answered"
@@ -199,6 +214,8 @@ class Load:
         if lateness.count:
             detail = f"99 % within {lateness.quantile_ms(0.99):.1f} ms, all within {lateness.max_ms:.1f} ms"
             self._check("kept its schedule", lateness.max_ns < to_ns(self._spec.slow_s), detail)
+        for name, ok, detail in self._poller.checks(to_ns(self._spec.slow_s)):
+            self._check(name, ok, detail)
 
     def _read_back(self, ledger: Ledger, timeout_s: float, report: Progress) -> bool:
         """Read back every stream. What stops it is a failed check, not a failed observer: the record stays whole."""
@@ -219,7 +236,8 @@ class Load:
         self._checks.append({"name": name, "ok": ok, "detail": detail})
 
     def _close(self) -> None:
-        """Close the workload and the record, whatever state they are in."""
+        """End polling, close the workload and the record, whatever state they are in."""
+        self._poller.finish(0)
         try:
             self._workload.close(self._whole)
         except Exception:
@@ -249,5 +267,7 @@ class _Saying:
 
 
 def header_of(spec: ObserverSpec, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record's header says besides the service: no arguments, they may be secret."""
-    return {"drill_id": spec.drill_id, "rate_per_s": spec.rate_per_s, "max_in_flight": spec.max_in_flight, **facts}
+    """What the record's header says besides the service: no arguments and no URL, they may be secret."""
+    header = {"drill_id": spec.drill_id, "rate_per_s": spec.rate_per_s, "max_in_flight": spec.max_in_flight}
+    polls = {one.name: {"rate_per_s": one.rate_per_s, "timeout_s": one.timeout_s} for one in endpoints_of(spec.polls)}
+    return {**header, **({"polls": polls} if polls else {}), **facts}

@@ -17,6 +17,7 @@ from chaosdrills.errors import DrillError
 from chaosdrills.host.files import write_json
 from chaosdrills.observe.activities import refused
 from chaosdrills.observe.drill import ObservedDrill
+from chaosdrills.observe.endpoints import endpoints_of
 from chaosdrills.observe.folder import EVIDENCE, shown, without_names
 
 
@@ -163,13 +164,19 @@ def _about(drill: ObservedDrill, checks: list[Check]) -> Drill:
         phases=drill.phases(),
         checks=checks,
         evidence=EVIDENCE,
-        environment={**drill.facts, "rate_per_s": drill.plan.rate_per_s, **_not_undone(drill)},
+        environment={**drill.facts, "rate_per_s": drill.plan.rate_per_s, **_polled(drill), **_not_undone(drill)},
         versions=_versions(),
     )
 
 
 def _not_undone(drill: ObservedDrill) -> dict[str, str]:
     return {"not_undone": ", ".join(sorted(drill.not_undone))} if drill.not_undone else {}
+
+
+def _polled(drill: ObservedDrill) -> dict[str, Any]:
+    """Which endpoints were polled, and how often; nothing where none was."""
+    endpoints = endpoints_of(drill.plan.polls)
+    return {"polls": [f"{one.name} at {one.rate_per_s:g}/s" for one in endpoints]} if endpoints else {}
 
 
 def _trouble(drill: ObservedDrill) -> list[Check]:

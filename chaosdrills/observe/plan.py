@@ -1,6 +1,6 @@
 """What the observe control was told: the workload, how it is driven, and how its record is judged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,8 @@ from chaosdrills.observe.conditions import Conditions
 class Plan:
     """The arguments of one drill.
 
-    `workload` is an import path ``module:Class``; `arguments` are its own. `rate_per_s` operations a second. Timeouts
-    in seconds.
+    `workload` is an import path ``module:Class``; `arguments` are its own. `rate_per_s` operations a second. `polls`
+    are endpoints to poll beside the load, as `chaosdrills.observe.endpoints` takes them. Timeouts in seconds.
     """
 
     service: str
@@ -24,6 +24,7 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     parameters: Parameters = field(default_factory=Parameters)
     abort_when: Conditions | None = None
+    polls: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     start_timeout_s: float = 60.0
     baseline_timeout_s: float = 60.0
     settle_timeout_s: float = 60.0

@@ -15,7 +15,7 @@ from chaosdrills.core.verdict import Finding
 from chaosdrills.observe.actions import failing
 from chaosdrills.observe.current import required
 
-__all__ = ["data_loss", "freshness", "recovery_time", "throughput"]
+__all__ = ["availability", "data_loss", "freshness", "recovery_time", "throughput"]
 
 
 def throughput(configuration: Configuration = None, secrets: Secrets = None) -> dict:
@@ -83,6 +83,28 @@ def data_loss(configuration: Configuration = None, secrets: Secrets = None) -> d
     names = ("attempted", "acknowledged", "lost", "recovered", "unexpected", "duplicated", "reordered", "stale")
     counts = {name: figures[name] for name in names if figures[name] is not None}
     return {"measured": True, "rpo_judged_s": figures["rpo_actual_s"], **counts}
+
+
+def availability(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """For how long a polled endpoint was unavailable: `unavailable_judged_s` (measured plus resolution), and so on.
+
+    Before the method has ended it answers 0 with `measured: false`. Fails if availability was not measured.
+    """
+    judgement = _judgement("availability")
+    if judgement is None:
+        return {"measured": False, "unavailable_judged_s": 0.0, "unavailable_s": 0.0}
+    figures, judged_s = judgement.as_dict(), judgement.unavailable_judged_s
+    finding = judgement.findings.get("max_unavailable_s", Finding("unknown", (judgement.availability.why,)))
+    if judged_s is None:
+        raise ActivityFailed(_why_not("availability", finding))
+    limit_s = judgement.limits.max_unavailable_s
+    _refuse_hopeful("availability", finding, limit_s is not None and judged_s <= limit_s)
+    return {
+        "measured": True,
+        "unavailable_judged_s": judged_s,
+        "unavailable_s": figures["unavailable_s"],
+        "resolution_s": figures["unavailable_resolution_s"],
+    }
 
 
 def _judgement(what: str) -> Judgement | None:

@@ -32,9 +32,11 @@ from chaosdrills.core.history import to_ns
 from chaosdrills.errors import INTERRUPTED, DrillError, InternalError, UnavailableError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.channel import Channel, ChannelClosed, error_object
+from chaosdrills.observe.endpoints import endpoints_of
 from chaosdrills.observe.ledger import Ledger
 from chaosdrills.observe.load import Ending, Load, header_of
 from chaosdrills.observe.pacing import Lateness
+from chaosdrills.observe.poller import Poller
 from chaosdrills.observe.record import RecordWriter
 from chaosdrills.observe.spec import ObserverSpec
 from chaosdrills.observe.workload import Opened, load_workload
@@ -60,7 +62,8 @@ class Observer:
         self._finishing: list[int] = []
         signal.signal(signal.SIGTERM, lambda signum, frame: self._terminated.set())
         self._workload = load_workload(spec.workload, spec.drill_id, spec.arguments)
-        self._load = Load(spec, self._workload, self._make_ledger, ready_timeout_s)
+        self._endpoints = endpoints_of(spec.polls)
+        self._load = Load(spec, self._workload, self._make_ledger, ready_timeout_s, Poller(self._endpoints))
 
     def run(self) -> int:
         """Observe until told to end. Returns the exit status."""
@@ -179,7 +182,8 @@ class Observer:
             origin_ns=self._origin_ns,
             extra=header_of(self._spec, opened.facts),
         )
-        return Ledger(record, opened.streams, to_ns(self._spec.slow_s), to_ns(self._spec.gap_s))
+        polled = [endpoint.name for endpoint in self._endpoints]
+        return Ledger(record, opened.streams, to_ns(self._spec.slow_s), to_ns(self._spec.gap_s), polled)
 
 
 def main(argv: list[str]) -> int:

@@ -7,6 +7,7 @@ plain line every ten seconds and at every change of phase.
 import logging
 import sys
 import threading
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from chaosdrills.errors import DrillError
@@ -75,7 +76,7 @@ class Progress:
 
 
 def line_of(drill: "ObservedDrill") -> str:
-    """One line: phase, time since the fault, throughput, freshness."""
+    """One line: phase, time since the fault, throughput, freshness, endpoints."""
     phase = drill.phase
     parts = [phase if len(phase) <= PHASE_WIDTH else f"{phase[: PHASE_WIDTH - 1]}…"]
     if drill.since_fault_s is not None:
@@ -91,7 +92,18 @@ def line_of(drill: "ObservedDrill") -> str:
         parts.append(f"a stream silent for {figures['silent_s']:.0f} s")
     if figures["age_s"] is not None:
         parts.append(f"data {figures['age_s']:.1f} s old")
+    parts += endpoints_in_words(figures)
     return " | ".join(parts)
+
+
+def endpoints_in_words(figures: Mapping[str, Any]) -> list[str]:
+    """How each polled endpoint stands: "app good", "app bad for 3 s (status 503)"."""
+    parts = []
+    for name, one in figures.get("endpoints", {}).items():
+        why = f" ({one['why']})" if one["why"] else ""
+        state = {True: "good", None: "not polled yet"}.get(one["good"], f"bad for {one['bad_s']:.0f} s{why}")
+        parts.append(f"{name} {state}")
+    return parts
 
 
 def _has_rich() -> bool:

@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from chaosdrills.core.exchange import STREAM_KINDS, first_repeat, parse
+from chaosdrills.core.columns import first_repeat
+from chaosdrills.core.exchange import STREAM_KINDS, parse
 from chaosdrills.core.history import (
     MARK_NAMES,
     NO_SEQ,
@@ -30,7 +31,7 @@ from chaosdrills.core.history import (
 )
 from chaosdrills.core.strict import loads
 from chaosdrills.errors import UsageError
-from chaosdrills.observe.slots import CONT_BYTES, MAGIC, READABLE, SLOT, SLOT_BYTES, Kind, Slots, far, unsound
+from chaosdrills.observe.slots import CONT_BYTES, MAGIC, READABLE, SINCE, SLOT, SLOT_BYTES, Kind, Slots, far, unsound
 
 RECORD_NAME = "record"  # of the file in a folder of a run
 
@@ -40,10 +41,11 @@ _MOST_FOUND = 1 << 24  # in all read-backs, or as many times what was written: m
 _MOST_TIMES = 16
 _COLUMNS = {"stream": "i", "seq": "q", "invoked_ns": "q", "completed_ns": "q", "outcome": "B"}  # of `Operations`
 _KNOWN = {
-    version: np.isin(np.arange(256), [int(kind) for kind in Kind if version > 1 or kind != Kind.NOTE])
+    version: np.isin(np.arange(256), [int(kind) for kind in Kind if SINCE.get(kind, 1) <= version])
     for version in READABLE
 }
-_TEXTS = np.isin(np.arange(256), (Kind.HEADER, Kind.STREAM, Kind.MARK, Kind.NOTE))
+_TEXTS = np.isin(np.arange(256), (Kind.HEADER, Kind.STREAM, Kind.MARK, Kind.NOTE, Kind.POLL_STREAM))
+_OPERATIONS = (Kind.WRITE, Kind.READ, Kind.POLL)
 _NEWER = "copy the record again from where it was written, or upgrade chaosdrills"
 
 
@@ -123,7 +125,8 @@ class _Reader:
         self._header_end = 0  # of block 0, without which nothing can be read
         self._header: dict[str, Any] | None = None
         self._streams: dict[str, int] = {}
-        self._columns = {kind: [array(code) for code in _COLUMNS.values()] for kind in (Kind.WRITE, Kind.READ)}
+        self._poll_streams: dict[str, int] = {}
+        self._columns = {kind: [array(code) for code in _COLUMNS.values()] for kind in _OPERATIONS}
         self._marks: list[Mark] = []
         self._notes: list[Note] = []
         self._read_back: list[Slots] = []
@@ -140,7 +143,7 @@ class _Reader:
         if len(unknown):
             self._damaged(int(unknown[0]), f"a slot of the unknown kind {kinds[unknown[0]]}")
         self._take_texts(slots)
-        for kind in (Kind.WRITE, Kind.READ):
+        for kind in _OPERATIONS:
             self._take_operations(kind, slots)
         self._take_read_back(slots)
         self._take_end(slots)
@@ -155,9 +158,9 @@ class _Reader:
                 f"{self._name} holds no header: it is {'cut short' if torn else 'empty'}.",
                 "run the drill again; its observer died as it began.",
             )
-        writes, reads = (
+        writes, reads, polls = (
             Operations(*(np.frombuffer(column, column.typecode) for column in self._columns[kind]))
-            for kind in (Kind.WRITE, Kind.READ)
+            for kind in _OPERATIONS
         )
         streams = tuple(self._streams)
         repeat = first_repeat(writes)
@@ -181,12 +184,14 @@ class _Reader:
             header=self._header["extra"],
             warnings=tuple(self._warnings(torn, unfinished)),
             notes=tuple(self._notes),
+            poll_streams=tuple(self._poll_streams),
+            polls=polls,
         )
 
     def _warnings(self, torn: bytes, unfinished: list[int]) -> Iterator[str]:
         if torn:
             kinds = np.frombuffer(torn, SLOT, len(torn) // SLOT_BYTES)["kind"]
-            lost = int(np.isin(kinds, (Kind.WRITE, Kind.READ)).sum())
+            lost = int(np.isin(kinds, _OPERATIONS).sum())
             yield (
                 f"{self._name} ends in a torn block: its last {len(torn)} bytes, with {lost} "
                 f"operation{'' if lost == 1 else 's'} in them, were dropped."
@@ -250,7 +255,7 @@ class _Reader:
                 value = loads(body.view(np.uint8).reshape(-1, SLOT_BYTES)[:, 1:].tobytes()[:length])
                 self._take_text(Kind(head["kind"]), head, value)
             except (ValueError, KeyError, TypeError, RecursionError) as error:
-                self._damaged(at, f"a text that is not a {Kind(head['kind']).name.lower()}", error)
+                self._damaged(at, f"a text that is not a {Kind(head['kind']).name.lower().replace('_', ' ')}", error)
         if headless.any():
             self._damaged(int(np.argmax(headless)), "a text without a head")
         files = np.flatnonzero(kinds == Kind.FILE)
@@ -260,10 +265,11 @@ class _Reader:
     def _take_text(self, kind: Kind, head: np.void, value: Any) -> None:
         if far(head["invoked_ns"]):
             raise ValueError("not an instant")
-        if kind == Kind.STREAM:
-            if type(value) is not str or value in self._streams or head["stream"] != len(self._streams):
+        if kind in (Kind.STREAM, Kind.POLL_STREAM):
+            streams = self._streams if kind == Kind.STREAM else self._poll_streams
+            if type(value) is not str or value in streams or head["stream"] != len(streams):
                 raise ValueError("not the next stream")
-            self._streams[value] = len(self._streams)
+            streams[value] = len(streams)
         elif kind == Kind.MARK:
             mark = Mark(value["name"], int(head["invoked_ns"]), value["label"])
             if mark.name not in MARK_NAMES or type(mark.label) is not str:
@@ -285,7 +291,7 @@ class _Reader:
     def _take_operations(self, kind: Kind, slots: Slots) -> None:
         rows = np.flatnonzero(slots["kind"] == kind)
         taken = [slots[name][rows] for name in _COLUMNS]
-        wrong = unsound(kind, len(self._streams), *taken)
+        wrong = unsound(kind, len(self._poll_streams if kind == Kind.POLL else self._streams), *taken)
         if wrong.any():
             self._damaged(int(rows[np.argmax(wrong)]), f"a {kind.name.lower()} that cannot be")
         for column, more in zip(self._columns[kind], taken, strict=True):

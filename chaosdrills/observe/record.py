@@ -58,8 +58,7 @@ class RecordWriter:
         self._failure: OSError | None = None
         self._crc = 0
         self._blocks = 0
-        self._streams: dict[str, int] = {}
-        self._stream_count = 0
+        self._streams: dict[Kind, dict[str, int]] = {Kind.STREAM: {}, Kind.POLL_STREAM: {}}
         self._finals: set[int] = set()
 
     @classmethod
@@ -97,13 +96,20 @@ class RecordWriter:
 
     def stream(self, name: str) -> int:
         """The index of the stream `name`, which is declared if it is new."""
+        return self._declared(Kind.STREAM, name)
+
+    def poll_stream(self, name: str) -> int:
+        """The index of the poll stream `name`, as `stream`; their names and indices are their own."""
+        return self._declared(Kind.POLL_STREAM, name)
+
+    def _declared(self, kind: Kind, name: str) -> int:
+        streams = self._streams[kind]
         with self._append_lock:
-            index = self._streams.get(name)
+            index = streams.get(name)
             if index is None:
-                index = self._stream_count
-                self._buffer += text_slots(Kind.STREAM, name, stream=index)
-                self._streams[name] = index
-                self._stream_count = index + 1
+                index = len(streams)
+                self._buffer += text_slots(kind, name, stream=index)
+                streams[name] = index
             full = len(self._buffer) >= self._full
         if full:
             self.flush()
@@ -129,7 +135,7 @@ class RecordWriter:
             sound, completed = outcome == _UNKNOWN, NO_TIME
         else:
             sound, completed = _OK <= outcome <= _UNKNOWN and completed_ns >= invoked_ns, completed_ns - self._origin_ns
-        if not (sound and 0 <= stream < self._stream_count):
+        if not (sound and 0 <= stream < self._streams_of(Kind.WRITE)):
             raise InternalError(
                 f"an operation was to be recorded with stream {stream}, outcome {outcome}, invoked at {invoked_ns} "
                 f"and completed at {completed_ns} ns."
@@ -142,11 +148,13 @@ class RecordWriter:
             self.flush()
 
     def many(self, kind: Kind, rows: Ints) -> None:
-        """Append operations of one kind, int64[n, 5]: each row what `writes` takes. None is appended if it raises.
+        """Append operations or polls (their seq is `NO_SEQ`) of one kind, int64[n, 5]: each row what `writes` takes.
+
+        None is appended if it raises.
 
         Raises `InternalError` if one of them is what no history can hold.
         """
-        bad = unsound(kind, self._stream_count, *rows.T)
+        bad = unsound(kind, self._streams_of(kind), *rows.T)
         if bad.any():
             raise InternalError(f"a {kind.name.lower()} of {rows[np.argmax(bad)].tolist()} was to be recorded.")
         slots = operation_slots(kind, rows)
@@ -157,6 +165,10 @@ class RecordWriter:
             full = len(self._buffer) >= self._full
         if full:
             self.flush()
+
+    def _streams_of(self, kind: Kind) -> int:
+        """How many streams operations of that kind can have."""
+        return len(self._streams[Kind.POLL_STREAM if kind == Kind.POLL else Kind.STREAM])
 
     def mark(self, name: str, at_ns: int, label: str = "") -> None:
         """Record a mark, on disk before this returns. Raises `UsageError` for a name that is not in `MARK_NAMES`."""
@@ -182,7 +194,11 @@ class RecordWriter:
         On disk before this returns. Raises `InternalError` for a second one of the same stream.
         """
         seqs = np.asarray(seqs, dtype=np.int64)
-        if not 0 <= stream < self._stream_count or stream in self._finals or (len(seqs) and seqs.min() < NO_SEQ):
+        if (
+            not 0 <= stream < self._streams_of(Kind.WRITE)
+            or stream in self._finals
+            or (len(seqs) and seqs.min() < NO_SEQ)
+        ):
             raise InternalError(f"a read-back of stream {stream} was to be recorded that is its second, or unsound.")
         self._finals.add(stream)
         at_ns -= self._origin_ns

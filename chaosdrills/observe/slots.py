@@ -1,6 +1,6 @@
 r"""The form of a record: the observer's append-only file of operations and marks.
 
-The file, version 2
+The file, version 3
 -------------------
 A record is an array of 32-byte *slots*. All numbers are little-endian; signed ones are two's complement. Every slot
 begins with its kind, so that a plain filter by kind over `numpy.memmap(path, SLOT)` is right::
@@ -17,9 +17,12 @@ What each kind puts there (fields not named are 0):
 
 - 1 WRITE, 2 READ: one operation. A write has a seq from 0 up. A READ of a register carries the newest seq seen, of a
   log the one read, which may stand for older ones read in the same instant, or null.
-- 3 HEADER, 4 STREAM, 5 MARK, 11 NOTE: the head of a text of `seq` bytes of UTF-8 JSON, which follow in CONT slots.
-  HEADER: an object with `service`, `stream_kind`, `started_at` and `extra`. STREAM: the name, a string; `stream` is its
-  index. MARK: an object with `name` and `label`; NOTE: an object with `text`; `invoked_ns` is their instant.
+- 12 POLL: one poll of an endpoint beside the load. `stream` is an index in the order of the POLL_STREAM slots, which
+  has nothing to do with that of the STREAM slots; `seq` is -1.
+- 3 HEADER, 4 STREAM, 5 MARK, 11 NOTE, 13 POLL_STREAM: the head of a text of `seq` bytes of UTF-8 JSON, which follow in
+  CONT slots. HEADER: an object with `service`, `stream_kind`, `started_at` and `extra`. STREAM and POLL_STREAM: the
+  name, a string; `stream` is its index. MARK: an object with `name` and `label`; NOTE: an object with `text`;
+  `invoked_ns` is their instant.
 - 6 CONT: 31 bytes of text in bytes 1 to 31, the last one of a text padded with zeros. A text lies in one block.
 - 7 FINAL_RUN: a piece of the read-back of `stream`, begun at `invoked_ns`: the `completed_ns` seqs from `seq` on, each
   one more than the one before; where `seq` is -1, as many damaged ones.
@@ -36,8 +39,8 @@ at any byte leaves whole blocks and at most one *torn tail*: bytes after the las
 reports. Anything else that does not fit is damage, and an error that names the offset. Marks, notes, read-backs
 and the end are synced to the device before the call that writes them returns.
 
-Version 1 is the same without the kind NOTE; it is still read. A note is a remark of somebody who watched: it counts for
-no figure and no verdict, and is not exported.
+Version 2 is the same without the kinds POLL and POLL_STREAM, version 1 also without NOTE; both are still read. A note
+is a remark of somebody who watched: it counts for no figure and no verdict, and is not exported.
 
 24 h at 1,000 writes/s, 200 reads/s (a reader's polls, coalesced) and 10 blocks/s: 105 million slots, 3.1 GiB.
 """
@@ -53,8 +56,8 @@ import numpy.typing as npt
 from chaosdrills.core.history import FURTHEST_NS, NO_SEQ, NO_TIME, Bools, Ints, Outcome
 from chaosdrills.errors import UsageError
 
-VERSION = 2
-READABLE = (1, 2)
+VERSION = 3
+READABLE = (1, 2, 3)
 MAGIC = b"\x89chaosdrills\r\n\x1a\n"
 SLOT_BYTES = 32
 CONT_BYTES = SLOT_BYTES - 1
@@ -90,7 +93,12 @@ class Kind(IntEnum):
     END = 9
     SEAL = 10
     NOTE = 11
+    POLL = 12
+    POLL_STREAM = 13
     FILE = 0x89
+
+
+SINCE: Final = {Kind.NOTE: 2, Kind.POLL: 3, Kind.POLL_STREAM: 3}  # the first version with the kind; others: from 1 on
 
 
 def file_slot() -> bytes:
@@ -135,12 +143,12 @@ def unsound(
     completed_ns: _Column,
     outcome: _Column,
 ) -> Bools:
-    """Which of n operations of one kind no history with that many `streams` can hold, bool[n]."""
+    """Which of n operations (or polls) of one kind no history with that many `streams` of it can hold, bool[n]."""
     known = (outcome >= Outcome.OK) & (outcome <= Outcome.UNKNOWN)
     possible = (completed_ns >= invoked_ns) & ~far(completed_ns)
     timely = ~far(invoked_ns) & np.where(completed_ns == NO_TIME, outcome == Outcome.UNKNOWN, possible)
-    least = 0 if kind == Kind.WRITE else NO_SEQ
-    return ~((stream >= 0) & (stream < streams) & (seq >= least) & known & timely)
+    numbered = seq == NO_SEQ if kind == Kind.POLL else seq >= (0 if kind == Kind.WRITE else NO_SEQ)
+    return ~((stream >= 0) & (stream < streams) & numbered & known & timely)
 
 
 def run_slots(stream: int, at_ns: int, seqs: Ints) -> Slots:

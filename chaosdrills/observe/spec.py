@@ -1,6 +1,6 @@
 """What an observer is told at its start. It goes over the socket: arguments may hold secrets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ class ObserverSpec:
     is the file to make. `rate_per_s` operations a second, open loop; 0 is full rate. `max_in_flight` bounds what is
     sent and unanswered; what is due beyond it is recorded as failed. `slow_s` and `gap_s` are those of
     `chaosdrills.core.parameters`, for the live figures only. `eof_drain_s` is how long acknowledgements are waited for
-    when the drill has died.
+    when the drill has died. `polls` are endpoints to poll, as `chaosdrills.observe.endpoints` takes them; their URLs
+    may be secret, as arguments are.
     """
 
     drill_id: str
@@ -29,6 +30,7 @@ class ObserverSpec:
     slow_s: float = 1.0
     gap_s: float = 0.5
     eof_drain_s: float = 5.0
+    polls: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_in_flight <= 1_000_000:

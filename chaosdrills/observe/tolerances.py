@@ -9,6 +9,7 @@ from chaosdrills.errors import UsageError
 _TARGETS = {
     "recovery_time": {"rto_judged_s": "rto_s", "fresh_judged_s": "fresh"},
     "data_loss": {"rpo_judged_s": "rpo_s", "lost": "max_lost"},
+    "availability": {"unavailable_judged_s": "max_unavailable_s"},
 }
 
 
@@ -29,6 +30,7 @@ def limits_of(experiment: Mapping[str, Any]) -> Limits:
         rpo_s=found.get("rpo_s"),
         max_lost=None if max_lost is None else int(max_lost),
         fresh=fresh is not None,
+        max_unavailable_s=found.get("max_unavailable_s"),
     )
 
 

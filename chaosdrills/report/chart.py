@@ -1,4 +1,4 @@
-"""A timeline as one drawing: marks and outages above and through its panels, time and phases below them.
+"""A timeline as one drawing: marks, outages and polled endpoints above its panels, time and phases below them.
 
 The same scene is drawn twice, for a page and for a phone; there names give way to numbers, which a table explains.
 """
@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chaosdrills.core.history import to_s
-from chaosdrills.report import panels, scales, wording
+from chaosdrills.report import lanes, panels, scales, wording
 from chaosdrills.report.labels import beside_marks, in_lanes, width_of
+from chaosdrills.report.lanes import Lane
 from chaosdrills.report.panels import Frame, Panel, Reference
 from chaosdrills.report.scales import Scale
 from chaosdrills.report.svg import Shape, hatching, line, path, rect, text
@@ -72,6 +73,7 @@ class Scene:
     events: tuple[Event, ...]
     outages: tuple[Span, ...]
     phases: tuple[Span, ...]
+    lanes: tuple[Lane, ...] = ()
 
     def panels(self) -> list[Draw]:
         """The panels that have something to show."""
@@ -94,11 +96,12 @@ class Drawing:
 
 
 def draw(scene: Scene, form: Format, title: str) -> Drawing:
-    """Draw `scene`: marks, outages, panels, time, phases, from top to bottom."""
+    """Draw `scene`: marks, outages, polled endpoints, panels, time, phases, from top to bottom."""
     edges_ns = scene.times.edges_ns
     x = Scale(int(edges_ns[0]), int(edges_ns[-1]), form.left, form.width - form.right)
     marks, lines_from, top = _marks(scene, x, form)
     strip, top = _outage_strip(scene, x, form, top)
+    polled, top = lanes.strip(scene.lanes, x, form.left, form.size, top)
     frames = _frames(scene, form, top)
     bottom = frames[-1].bottom
     edges = [x(int(edge)) for edge in edges_ns]
@@ -119,6 +122,7 @@ def draw(scene: Scene, form: Format, title: str) -> Drawing:
         *(shape for panel, _ in drawn for shape in panel.shapes if shape.tag == "text"),
         *(shape for _, above in borders for shape in above),
         *strip,
+        *polled,
         *marks,
         *phases,
     ]
@@ -306,4 +310,5 @@ def describe(scene: Scene) -> str:
     outages = [f"{_length(span)} from {wording.since(span.begin_ns, origin)}" for span in scene.outages[:10]]
     parts += [f"Marks: {'; '.join(marks)}."] if marks else ["No marks."]
     parts += [f"Outages: {'; '.join(outages)}."] if outages else ["No outage."]
+    parts += [lanes.describe(lane, origin) for lane in scene.lanes]
     return " ".join(parts)

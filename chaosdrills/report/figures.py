@@ -36,6 +36,7 @@ PARAMETER_WORDS = {
     "rpo_s": "Objective: the longest span of acknowledged writes that may be lost",
     "max_lost": "Objective: how many acknowledged records may be lost",
     "fresh": "Whether data must be fresh again within the RTO",
+    "max_unavailable_s": "Objective: for how long a polled endpoint may be unavailable",
 }
 
 
@@ -60,11 +61,21 @@ def recovery(values: Mapping[str, Any], history: History) -> Table:
         ("First success", _or(values.get("first_success_s"), absent), "From the fault to the end of the first outage"),
         ("Fresh data", fresh, "From the fault until readers saw new data in time again"),
         ("Baseline", per_s, "Good operations per second before the fault, all streams"),
+        *_unavailable(values),
     )
     return Table(
         ("Figure", "Value", "Meaning"),
         tuple((Cell(name), figure(value), Cell(meaning)) for name, value, meaning in rows),
     )
+
+
+def _unavailable(values: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """What users saw, where that was looked at."""
+    if "unavailable_s" not in values:
+        return ()
+    seen = wording.seconds(values.get("unavailable_resolution_s"))
+    meaning = f"Time after the fault in which a polled endpoint was not good, seen to within: {seen}"
+    return (("Unavailable", wording.seconds(values["unavailable_s"]), meaning),)
 
 
 def _or(value: float | None, absent: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chaosdrills.report import wording
+from chaosdrills.report import lanes, wording
 from chaosdrills.report.ages import Floats
 from chaosdrills.report.chart import Scene
 from chaosdrills.report.panels import usual_per_s
@@ -14,6 +14,7 @@ from chaosdrills.report.views import SYMBOLS, Report
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 _CODE = re.compile(r"[\w./: …-]+")
+_MARKUP = re.compile(r"[^\w .:/…-]")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$#@])")
 
 
@@ -75,7 +76,7 @@ def _cell(cell: Cell) -> str:
 
 
 def sparkline(scene: Scene) -> Iterator[str]:
-    """Throughput, outages, marks and time, one character a bin; plain text of our own."""
+    """Throughput, outages, polled endpoints, marks and time, one character a bin; plain text without markup."""
     edges = scene.times.edges_ns
     rates = scene.times.acks_per_s
     baseline = scene.reference.baseline_per_s
@@ -83,12 +84,17 @@ def sparkline(scene: Scene) -> Iterator[str]:
     yield f"acks/s   {_blocks(rates, top)}"
     if scene.outages:
         yield f"outages  {_spans(scene)}"
+    for lane in scene.lanes:
+        name = _MARKUP.sub("?", wording.shortened(lane.name, lanes.NAME_WIDTH))
+        yield f"{name:<{lanes.NAME_WIDTH}} {lanes.row(lane, edges)}".rstrip()
     yield from (f"marks    {row}" for row in _marks(scene))
     first, last = (wording.since(int(at), scene.origin_ns or 0) for at in (edges[0], edges[-1]))
     yield f"         {first}{last.rjust(len(rates) - len(first))}"
     usual = f"baseline {wording.number(baseline)}/s" if baseline else "no baseline"
     peak = wording.number(float(np.nan_to_num(rates).max()))
     yield f"· no acknowledgement; full block: {wording.number(top)}/s or more ({usual}); peak {peak}/s"
+    if scene.lanes:
+        yield f"{lanes.GOOD} a polled endpoint is good; {lanes.BAD} it is unavailable"
 
 
 def _blocks(rates: Floats, top: float) -> str:

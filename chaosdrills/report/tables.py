@@ -71,6 +71,7 @@ OBJECTIVE_WORDS = {
     "rpo": "Data loss as time (RPO)",
     "max_lost": "Acknowledged records lost",
     "freshness": "Readers see fresh data again",
+    "max_unavailable_s": "Endpoint unavailable to users",
 }
 
 

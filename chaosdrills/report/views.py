@@ -8,6 +8,7 @@ from chaosdrills.core.history import History, to_ns
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.report import figures, tables, wording
 from chaosdrills.report.chart import Event, Scene, Span
+from chaosdrills.report.lanes import lanes_of
 from chaosdrills.report.panels import Reference
 from chaosdrills.report.tables import Table
 from chaosdrills.report.timeline import MAX_BINS, Observed, Window, first_fault_ns, whole
@@ -102,12 +103,13 @@ def _notes(history: History, recovery: Mapping[str, Any]) -> list[str]:
 
 def _about(summary: Mapping[str, Any], history: History) -> list[tuple[str, str]]:
     operations = len(history.writes), len(history.reads)
+    polls = f", {wording.plural(len(history.polls), 'poll')}" if len(history.polls) else ""
     length = "" if history.end_ns is None else wording.seconds(history.end_ns / 1e9)
     about = [
         ("Service", wording.public(summary.get("service") or history.service)),
         ("Kind of drill", wording.words(summary.get("kind") or "")),
         ("Started", wording.moment(summary.get("started_at") or history.started_at)),
-        ("Record", f"{wording.plural(operations[0], 'write')}, {wording.plural(operations[1], 'read')}"),
+        ("Record", f"{wording.plural(operations[0], 'write')}, {wording.plural(operations[1], 'read')}{polls}"),
         ("Length", length),
         ("Drill", wording.public(summary.get("drill_id") or "")),
     ]
@@ -177,10 +179,11 @@ def scenes(
     observed = Observed.of(history, reference.slow_s, None if brief else reference.fresh_s)
     bins = BRIEF_BINS if brief else MAX_BINS
     drawn = [(title, observed.timeline(view, bins)) for title, view in views]
+    lanes = lanes_of(history, to_ns(reference.slow_s), observed.load_end_ns)
     return [
         (
             f"{title}, in steps of {wording.plain(times.width_s)} s",
-            Scene(times, reference, observed.origin_ns, _events(history), _outages(recovery), _phases(summary)),
+            Scene(times, reference, observed.origin_ns, _events(history), _outages(recovery), _phases(summary), lanes),
         )
         for title, times in drawn
     ]

@@ -132,3 +132,22 @@ def test_plainly_every_figure_has_a_line(history: Path) -> None:
     assert (lines["rto_actual_s"], lines["lost"], lines["stale"]) == ("2.0", "3", "not measured")
     assert lines["missed"] == "3 acknowledged records are lost, 0 are allowed."
     assert result.stderr == ""
+
+
+def test_a_polled_endpoint_is_judged_where_a_limit_is_given(tmp_path: Path) -> None:
+    lines = histories.lines()
+    for index in range(600):
+        outcome = "failed" if 200 <= index < 230 else "ok"
+        at_s = index / 10
+        one = {"kind": "poll", "stream": "app", "invoked_s": at_s, "completed_s": at_s + 0.01, "outcome": outcome}
+        lines.append(one)
+    path = tmp_path / "h.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = judged(path)
+    assert (found["verdict"], found["unavailable_s"], found["unavailable_resolution_s"]) == ("met", 3.0, 0.1)
+    assert "unavailable_verdict" not in found
+    for limit, verdict, status in (("3.1", "met", 0), ("3", "unknown", 2), ("2.9", "missed", 1)):
+        result = run(path, "--max-unavailable-s", limit, "--json")
+        found = json.loads(result.stdout)
+        assert (found["unavailable_verdict"], found["verdict"], result.exit_code) == (verdict, verdict, status)
+        assert "the endpoint app was unavailable for 3.000 s" in result.stderr

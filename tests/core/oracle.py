@@ -67,6 +67,7 @@ class Limits:
     rpo: int
     max_lost: int | None
     fresh_judged: bool
+    max_unavailable: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Record:
     marks: list[tuple[int, str]]
     finals: dict[str, tuple[int, list[int | None]]]
     ended: bool
+    polls: dict[str, list[Operation]]
 
     def at(self, *names: str) -> list[int]:
         return sorted(instant for instant, name in self.marks if name in names)
@@ -149,9 +151,12 @@ class Record:
 
 def read(objects: list[Json], clock: Clock, slow: int) -> Record:
     operations, marks, finals, kinds, ended = [], [], {}, [], False
+    polls: dict[str, list[Operation]] = {}
     for line in objects:
         if line["kind"] in ("write", "read"):
             operations.append(_operation(line, clock, slow))
+        elif line["kind"] == "poll":
+            polls.setdefault(line["stream"], []).append(_operation(line | {"seq": None}, clock, slow))
         elif line["kind"] == "mark" and line["name"] in MARKS:
             marks.append((clock.ticks(line["at_s"]), line["name"]))
         elif line["kind"] == "final" and line["stream"] not in finals:
@@ -163,7 +168,16 @@ def read(objects: list[Json], clock: Clock, slow: int) -> Record:
         else:
             raise ValueError(f"not a history: {line}")
     (kind,) = kinds
-    return Record(kind == "log", operations, marks, finals, ended)
+    for line in objects:
+        if line["kind"] == "header":
+            polls = {name: [] for name in _names(line.get("poll_streams"))} | polls
+    return Record(kind == "log", operations, marks, finals, ended, polls)
+
+
+def _names(given: Any) -> list[str]:
+    """The header's list of names, if it is one."""
+    right = isinstance(given, list) and all(isinstance(name, str) for name in given) and len(set(given)) == len(given)
+    return given if right else []
 
 
 def _operation(line: Json, clock: Clock, slow: int) -> Operation:
@@ -385,6 +399,63 @@ def freshness(record: Record, episodes: list[Episode], limits: Limits) -> tuple[
     return (None, max(lengths)) if censored else (max(lengths), None)
 
 
+# ---- availability: definitions of docs/measuring.md
+
+
+def unavailable_for(polls: list[Operation], begin: int, end: int) -> int:
+    """ "the time from the first fault to the end of load in which the endpoint was not seen good": every stretch
+    between two neighbouring instants of which a bad poll at or before its begin was followed by no later good one."""
+    instants = sorted({begin, end, *(poll.invoked for poll in polls if begin < poll.invoked < end)})
+    total = 0
+    for first, second in pairwise(instants):
+        bad = max((poll.invoked for poll in polls if not poll.good and poll.invoked <= first), default=None)
+        good = max((poll.invoked for poll in polls if poll.good and poll.invoked <= first), default=None)
+        if bad is not None and (good is None or good <= bad):
+            total += second - first
+    return total
+
+
+def bad_at_the_end(polls: list[Operation], end: int) -> bool:
+    """ "still unavailable when load ended": a bad poll before it, and no later good one up to it."""
+    bad = max((poll.invoked for poll in polls if not poll.good and poll.invoked < end), default=None)
+    return bad is not None and not any(poll.good and bad < poll.invoked <= end for poll in polls)
+
+
+def availability(record: Record, limits: Limits) -> tuple[int | None, int | None, bool]:
+    """(`unavailable_s`, its resolution, whether some stream was bad at the end): "the largest of the streams"; "null if
+    there is no poll stream, no fault, no good poll in the baseline before t_f, or a silence of the poller longer than
+    fresh_s"; of any stream. The resolution is the longest span between neighbouring polls from `baseline_s` before
+    t_f on, the end of load being the last."""
+    t_f, end = record.t_f, record.end_of_load
+    if not record.polls or t_f is None or end is None or end <= t_f:
+        return None, None, False
+    lengths, spans, bad = [], [], False
+    for polls in record.polls.values():
+        if not any(poll.good and t_f - limits.baseline <= poll.invoked < t_f for poll in polls):
+            return None, None, False
+        if silent(polls, t_f, end, limits.fresh):
+            return None, None, False
+        instants = sorted(poll.invoked for poll in polls if t_f - limits.baseline <= poll.invoked < end)
+        spans += [b - a for a, b in pairwise([*instants, end])]
+        lengths.append(unavailable_for(polls, t_f, end))
+        bad = bad or bad_at_the_end(polls, end)
+    return max(lengths), max(spans), bad
+
+
+def report_availability(record: Record, limits: Limits, clock: Clock) -> tuple[Json, list[str]]:
+    """The figures, only where there are polls or a limit, and the verdict, only where there is a limit."""
+    if not record.polls and limits.max_unavailable is None:
+        return {}, []
+    actual, resolution, bad = availability(record, limits)
+    figures: Json = {"unavailable_s": clock.seconds(actual), "unavailable_resolution_s": clock.seconds(resolution)}
+    if limits.max_unavailable is None:
+        return figures, []
+    verdict = time_verdict(actual, None, resolution, limits.max_unavailable)
+    if verdict == "met" and (bad or never_met(record) or not watched(record, limits)):
+        verdict = "unknown"
+    return {"unavailable_verdict": verdict, **figures}, [verdict]
+
+
 # ---- loss
 
 
@@ -575,6 +646,7 @@ def judge(
     rpo_s: Any,
     max_lost: int | None = None,
     fresh_judged: bool = False,
+    max_unavailable_s: Any = None,
     **given: Any,
 ) -> Json:
     """What `chaos drills judge --json` prints for a history's objects, without `parameters` and `examples`."""
@@ -584,21 +656,24 @@ def judge(
     keys = ("invoked_s", "completed_s", "at_s")
     times = [line[key] for line in objects for key in keys if line.get(key) is not None]
     spans = ["stable_s", "slow_s", "gap_s", "baseline_s", "watch_s", "fresh_s"]
-    clock = Clock([*times, *(parameters[name] for name in spans), rto_s, rpo_s])
+    clock = Clock([*times, *(parameters[name] for name in spans), rto_s, rpo_s, max_unavailable_s or 0])
     stable, slow, gap, baseline, watch, fresh = (clock.ticks(parameters[name]) for name in spans)
     ratio, healed = exact(parameters["recovered_ratio"]), parameters["recovery"] == "healed"
     rto, rpo = clock.ticks(rto_s), clock.ticks(rpo_s)
-    limits = Limits(stable, ratio, slow, gap, baseline, watch, fresh, healed, rto, rpo, max_lost, fresh_judged)
+    users = None if max_unavailable_s is None else clock.ticks(max_unavailable_s)
+    limits = Limits(stable, ratio, slow, gap, baseline, watch, fresh, healed, rto, rpo, max_lost, fresh_judged, users)
     record = read(objects, clock, slow)
     recovery, rto_verdict = report_recovery(record, limits, clock)
     loss = measure_loss(record)
     rpo_actual, rpo_verdict = rpo_of(record, loss, limits)
+    users_figures, users_verdict = report_availability(record, limits, clock)
     outcomes = Counter(write.outcome for write in record.writes)
     return {
-        "verdict": worst(rto_verdict, rpo_verdict),
+        "verdict": worst(rto_verdict, rpo_verdict, *users_verdict),
         "rto_verdict": rto_verdict,
         "rpo_verdict": rpo_verdict,
         **recovery,
+        **users_figures,
         "rpo_actual_s": clock.seconds(rpo_actual),
         "attempted": len(record.writes),
         "acknowledged": outcomes["ok"],

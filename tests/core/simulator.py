@@ -4,13 +4,16 @@
 to judge it with; both depend on the seed alone. A history is made in four steps: a *plan* (streams, rate, instants of
 faults and heals), *troubles* (what goes wrong with which streams from when to when), operations, and the read-back.
 About every third history lies on a coarse grid of time, where operations, acknowledgements, marks and edges of windows
-often fall on the same instant.
+often fall on the same instant. Polls of endpoints (`tests.core.polled`) come after all that, from a generator of their
+own: without them a seed's history is what it was before there were polls.
 """
 
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.core.polled import polls
 
 Json = dict[str, Any]
 Result = tuple[str, float | None] | None  # outcome and completion; None if it is not even sent
@@ -67,7 +70,8 @@ def histories(seed: int) -> list[Json]:
     header["started_at"] = "2026-11-23T08:00:00Z"
     end = max((float(line[key]) for line in lines for key in _TIMES if line.get(key) is not None), default=0.0) + 1
     died = rng.random() < 0.05
-    return [header, *lines] if died else [header, *lines, {"kind": "end", "at_s": round(end, 3)}]
+    lines = [header, *lines] if died else [header, *lines, {"kind": "end", "at_s": round(end, 3)}]
+    return lines + polls(random.Random(f"polls {seed}"), plan.grid, plan.load_end, plan.faults)
 
 
 _TIMES = ("invoked_s", "completed_s", "at_s")
@@ -375,4 +379,7 @@ def parameters(seed: int) -> Json:
         "watch_s": rng.choice([0, 2, 5]),
         "fresh_s": rng.choice([0.5, 1, 2.5, 5]),
         "recovery": rng.choice(["self", "healed"]),
+        "max_unavailable_s": random.Random(f"limit of polls {seed}").choice(
+            [None, None, None, None, 1, 2, 6.5, 20, 60, 60]
+        ),
     }

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosdrills.core.exchange import HEADER_KEYS, first_repeat, format_lines, parse
+from chaosdrills.core.columns import first_repeat
+from chaosdrills.core.exchange import HEADER_KEYS, format_lines, parse
 from chaosdrills.core.history import NO_SEQ, NO_TIME, Final, History, Mark, Operations, Outcome
 from chaosdrills.errors import UsageError
 
@@ -20,10 +21,15 @@ DESIGN = [
     HEADER,
     WRITE,
     '{"kind":"read","stream":"0","seq":0,"invoked_s":0.001,"completed_s":0.009,"outcome":"ok"}',
+    '{"kind":"poll","stream":"app","invoked_s":1.0,"completed_s":1.01,"outcome":"ok"}',
     '{"kind":"mark","name":"fault_begin","at_s":10.0,"label":"kill broker 1"}',
     '{"kind":"final","stream":"0","at_s":40.0,"seqs":[0,1,2,4,3]}',
     '{"kind":"end","at_s":41.0}',
 ]
+NO_POLLS: dict[str, Any] = {
+    "poll_streams": (),
+    "polls": {"stream": [], "seq": [], "invoked_ns": [], "completed_ns": [], "outcome": []},
+}
 
 
 def plain(history: History, warnings: bool = False) -> dict[str, Any]:
@@ -31,7 +37,7 @@ def plain(history: History, warnings: bool = False) -> dict[str, Any]:
     value = {field.name: getattr(history, field.name) for field in fields(history)}
     if not warnings:
         del value["warnings"]
-    for kind in ("writes", "reads"):
+    for kind in ("writes", "reads", "polls"):
         columns = value[kind]
         assert columns.stream.dtype == np.int32
         assert columns.outcome.dtype == np.uint8
@@ -47,11 +53,11 @@ TEXTS = st.text(max_size=40)
 
 
 @st.composite
-def operations(draw: st.DrawFn, streams: int, written: bool) -> Operations:
-    """Any writes (each seq once) or reads that a history can hold."""
+def operations(draw: st.DrawFn, streams: int, written: bool, seqs: st.SearchStrategy[int] = SEQS) -> Operations:
+    """Any writes (each seq once) or reads that a history can hold; `seqs` without null."""
     rows: dict[Any, tuple[int, int, int, int, int]] = {}
     for number in range(draw(st.integers(0, 12)) if streams else 0):
-        stream, seq = draw(st.integers(0, streams - 1)), draw(SEQS if written else SEQS | st.just(NO_SEQ))
+        stream, seq = draw(st.integers(0, streams - 1)), draw(seqs if written else seqs | st.just(NO_SEQ))
         invoked, outcome = draw(INSTANTS), draw(st.sampled_from(Outcome))
         completed = invoked + draw(st.integers(0, 10**10))
         if outcome == Outcome.UNKNOWN and draw(st.booleans()):
@@ -64,6 +70,7 @@ def operations(draw: st.DrawFn, streams: int, written: bool) -> Operations:
 def histories(draw: st.DrawFn) -> History:
     """Any history: streams with any names, some of them unused; read-backs with runs, repeats and damage."""
     streams = tuple(draw(st.lists(TEXTS, max_size=4, unique=True)))
+    poll_streams = tuple(draw(st.lists(TEXTS, max_size=3, unique=True)))
     names = st.sampled_from(("fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained"))
     runs = st.lists(
         st.tuples(SEQS, st.integers(1, 30)).map(lambda run: list(range(run[0], run[0] + run[1])))
@@ -84,6 +91,8 @@ def histories(draw: st.DrawFn) -> History:
         finals=draw(st.dictionaries(st.integers(0, len(streams) - 1), finals)) if streams else {},
         end_ns=draw(st.none() | INSTANTS),
         header=draw(extra),
+        poll_streams=poll_streams,
+        polls=draw(operations(len(poll_streams), False, st.nothing())),
     )
 
 
@@ -102,6 +111,14 @@ def test_the_designs_own_history() -> None:
         "header": {},
         "notes": (),
         "warnings": (),
+        "poll_streams": ("app",),
+        "polls": {
+            "stream": [0],
+            "seq": [NO_SEQ],
+            "invoked_ns": [1_000_000_000],
+            "completed_ns": [1_010_000_000],
+            "outcome": [0],
+        },
     }
 
 
@@ -134,6 +151,7 @@ def test_nulls_blank_lines_line_ends_bytes_and_extra_keys() -> None:
         "end_ns": 2_000_000_000,
         "header": {"rate": [200.5]},
         "notes": (),
+        **NO_POLLS,
     }
 
 
@@ -197,6 +215,24 @@ def write(**changes: Any) -> str:
 
 def read(**changes: Any) -> str:
     return write(kind="read", **changes)
+
+
+def poll(**changes: Any) -> str:
+    return write(**{"kind": "poll", "seq": ..., **changes})
+
+
+def test_streams_of_polls_have_names_of_their_own() -> None:
+    lines = [
+        HEADER.replace("}", ',"poll_streams":["b","a"]}'),
+        WRITE,
+        poll(),
+        poll(stream="a", seq="any", outcome="failed"),
+    ]
+    history = parse(lines)
+    assert (history.streams, history.poll_streams) == (("0",), ("b", "a", "0"))
+    assert history.polls.stream.tolist() == [2, 1]
+    assert history.polls.seq.tolist() == [NO_SEQ, NO_SEQ]
+    assert plain(parse(format_lines(history))) == plain(history)
 
 
 @pytest.mark.parametrize(
@@ -266,6 +302,12 @@ def read(**changes: Any) -> str:
             "has 9223372036854775808 among its seqs.",
         ),
         ('{"kind":"end"}', "(end) has no at_s."),
+        (poll(stream=...), "(poll) has no stream."),
+        (poll(stream=1), "(poll) has stream 1."),
+        (poll(outcome="bad"), '(poll) has outcome "bad".'),
+        (poll(invoked_s=...), "(poll) has no invoked_s."),
+        (poll(completed_s=None), "(poll) has completed_s null."),
+        (poll(completed_s=0.5, invoked_s=1), "(poll) has completed_s 0.5."),
         (HEADER, "is a second header (the first is on line 1)."),
     ],
 )
@@ -310,10 +352,10 @@ def test_a_malformed_header_is_named(old: str, new: str, message: str) -> None:
             'line 3: writes seq 0 of stream "0" again (first on line 2).',
         ),
         (
-            [HEADER, DESIGN[4], DESIGN[4].replace('"0"', '"1"'), DESIGN[4]],
+            [HEADER, DESIGN[5], DESIGN[5].replace('"0"', '"1"'), DESIGN[5]],
             'line 4: is a second final of stream "0" (the first is on line 2).',
         ),
-        ([HEADER, DESIGN[5], DESIGN[5]], "line 3: is a second end (the first is on line 2)."),
+        ([HEADER, DESIGN[6], DESIGN[6]], "line 3: is a second end (the first is on line 2)."),
     ],
 )
 def test_what_may_be_there_only_once(lines: list[str], message: str) -> None:

@@ -18,11 +18,10 @@ CHUNK = 100
 
 def judged(lines: list[dict[str, Any]], options: dict[str, Any]) -> dict[str, Any]:
     given = dict(options)
-    names = ("rto_s", "rpo_s", "max_lost", "fresh_judged")
-    rto_s, rpo_s, max_lost, fresh = (given.pop(name, None) for name in names)
-    result = judge(
-        parse(json.dumps(line) for line in lines), Limits(rto_s, rpo_s, max_lost, bool(fresh)), Parameters(**given)
-    ).as_dict()
+    names = ("rto_s", "rpo_s", "max_lost", "fresh_judged", "max_unavailable_s")
+    rto_s, rpo_s, max_lost, fresh, users_s = (given.pop(name, None) for name in names)
+    limits = Limits(rto_s, rpo_s, max_lost, bool(fresh), users_s)
+    result = judge(parse(json.dumps(line) for line in lines), limits, Parameters(**given)).as_dict()
     return {name: value for name, value in result.items() if name not in ("parameters", "examples")}
 
 

@@ -629,11 +629,11 @@ def test_edges_are_exact_with_decimal_times() -> None:
 
 def _features(result: Json, options: Json) -> list[str]:
     """What a result shows of the definitions: verdicts, and which figures are null, zero or more."""
-    verdicts = [f"{name} {result[name]}" for name in ("verdict", "rto_verdict", "rpo_verdict")]
+    verdicts = [f"{name} {value}" for name, value in result.items() if name.endswith("verdict")]
     kinds = {
         name: "null" if value is None else "zero" if value in (0, []) else "more"
         for name, value in result.items()
-        if name not in ("verdict", "rto_verdict", "rpo_verdict", "rto_censored")
+        if not name.endswith("verdict") and name != "rto_censored"
     }
     left_open = bool(result["outages"]) and result["outages"][-1][1] is None
     judged = "fresh" if options["fresh_judged"] and result["freshness_s"] is not None else "not fresh"
@@ -654,7 +654,7 @@ RARE = {
     "acknowledged zero": 0.002,
 }
 FIGURES = ["rto_actual_s", "detection_s", "first_success_s", "freshness_s", "outages", "rpo_actual_s", "lost"]
-FIGURES += ["recovered", "unexpected", "duplicated", "reordered", "stale"]
+FIGURES += ["recovered", "unexpected", "duplicated", "reordered", "stale", "unavailable_s"]
 
 
 def _mix(total: int) -> Counter[str]:
@@ -670,7 +670,8 @@ def test_the_simulators_mix_reaches_every_verdict_and_figure() -> None:
     total = 300
     wanted = {f"{name} {kind}": 0.05 for name in FIGURES for kind in ("null", "zero", "more")}
     del wanted["first_success_s zero"]  # an outage that ends at t_f is not one after it
-    wanted |= {f"{name} {word}": 0.05 for name in list(CALM)[:3] for word in ("met", "missed", "unknown")}
+    verdicts = [*list(CALM)[:3], "unavailable_verdict"]
+    wanted |= {f"{name} {word}": 0.05 for name in verdicts for word in ("met", "missed", "unknown")}
     wanted |= {f"censored {word}": 0.05 for word in (True, False, None)} | RARE
     found = _mix(total)
     assert {name: found[name] for name, floor in wanted.items() if found[name] < floor * total} == {}

@@ -54,6 +54,12 @@ def hurt_and_wait(path: str) -> None:
     time.sleep(3000)
 
 
+def make(path: str) -> str:
+    """Make a file, which is what hurts."""
+    Path(path).touch()
+    return "made"
+
+
 def remove(path: str) -> str:
     """Take a file away, if it is there."""
     Path(path).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ Each target takes an input to the code that reads it, and raises whatever that c
 a `met` that the oracle does not share, or an input that broke a checksum and was taken for whole.
 """
 
+import asyncio
 import json
 import os
 import random
@@ -35,6 +36,9 @@ from chaosdrills.lab.status import status
 from chaosdrills.observe import arguments
 from chaosdrills.observe import control as observe_control
 from chaosdrills.observe.contents import describe
+from chaosdrills.observe.expectation import Bounds, Expectation
+from chaosdrills.observe.exposition import Selector
+from chaosdrills.observe.http import MOST_BODY, MOST_HEAD, Answer, NoAnswer, Unheard, get
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.tolerances import limits_of
 from tests.cli import histories as cli_histories
@@ -42,9 +46,10 @@ from tests.core import oracle, simulator
 from tests.core.test_exchange import plain
 from tests.fuzz.mutations import Change, changed_bytes, changed_json, changed_lines, changed_slots
 from tests.observe.drills import write_record
-from tests.observe.test_record import small_record
+from tests.observe.test_record import polled_record, small_record
+from tests.observe.web import ANSWERS
 
-LIMITS = {"rto_s": 600, "rpo_s": 900, "max_lost": 0}
+LIMITS: dict[str, Any] = {"rto_s": 600, "rpo_s": 900, "max_lost": 0}
 SHORT = {"stable_s": 2, "baseline_s": 5, "watch_s": 5}
 ENTRY = "20261123T080000123456Z-kafka-kill-3fa2b1"
 
@@ -163,6 +168,31 @@ def read_the_lab(data: bytes, folder: Path) -> bool:
     return True
 
 
+def read_an_answer(data: bytes, folder: Path) -> bool:
+    """What an endpoint answers: an answer within bounds, or one of two errors that say why not."""
+    try:
+        answer = asyncio.run(_answer(data))
+    except (NoAnswer, Unheard) as error:
+        str(error).encode()
+        return False
+    assert len(answer.body) <= MOST_BODY
+    for expectation in EXPECTATIONS:
+        expectation.why_not(answer.status, answer.body).encode()
+    return True
+
+
+async def _answer(data: bytes) -> Answer:
+    class Nowhere:
+        def write(self, data: bytes) -> None:
+            pass
+
+    reader: Any = asyncio.StreamReader(limit=MOST_HEAD)
+    reader.feed_data(data)
+    reader.feed_eof()
+    nowhere: Any = Nowhere()
+    return await get(reader, nowhere, b"")
+
+
 def read_objectives(data: bytes, folder: Path) -> bool:
     path = folder / "objectives.json"
     path.write_bytes(data)
@@ -202,6 +232,7 @@ def targets(folder: Path) -> list[Target]:
         Target("record", _records(folder), (changed_slots, changed_slots, changed_bytes), read_a_record),
         Target("history", _histories(), (changed_lines, changed_lines, changed_bytes), read_a_history),
         Target("observe arguments", [control], (changed_json,), validate_observe),
+        Target("answer", GOOD_ANSWERS, (changed_bytes, changed_bytes), read_an_answer),
         Target("lab arguments", _as_json(LAB_ARGUMENTS), (changed_json,), validate_lab),
         Target("heal log", _as_json([ENTRY_SEED]), (changed_json, changed_bytes), read_the_heal_log),
         Target("lab state", _as_json([LAB_SEED]), (changed_json, changed_bytes), read_the_lab),
@@ -218,13 +249,30 @@ def _records(folder: Path) -> list[bytes]:
     write_record(folder / "met", outage=(10, 13))
     write_record(folder / "lost", lost=3)
     small_record(folder / "small")
-    WHOLE_RECORDS[:] = [(folder / name).read_bytes() for name in ("met", "lost", "small")]
+    polled_record(folder / "polled")
+    write_record(folder / "users", outage=(10, 13), unseen=(10, 14))
+    WHOLE_RECORDS[:] = [(folder / name).read_bytes() for name in ("met", "lost", "small", "polled", "users")]
     return WHOLE_RECORDS
 
 
 def _histories() -> list[bytes]:
-    made = [cli_histories.lines(), cli_histories.lines(lost=3), *(simulator.histories(seed) for seed in range(40))]
+    made = [
+        cli_histories.lines(),
+        cli_histories.lines(lost=3),
+        _polled(),
+        *(simulator.histories(seed) for seed in range(40)),
+    ]
     return [b"\n".join(json.dumps(line).encode() for line in lines) for lines in made]
+
+
+def _polled() -> list[dict[str, Any]]:
+    """A history that is met, with an endpoint that was out for 3 s."""
+    polls = [
+        {"kind": "poll", "stream": "app", "invoked_s": index / 10, "completed_s": index / 10 + 0.01}
+        | {"outcome": "failed" if 200 <= index < 230 else "ok"}
+        for index in range(600)
+    ]
+    return [*cli_histories.lines(), *polls]
 
 
 def _as_json(values: Sequence[Any]) -> list[bytes]:
@@ -238,6 +286,15 @@ def _observe_seed() -> dict[str, Any]:
     own |= {"faults": ["kill the leader"], "heals": ["start the broker again"], "parameters": dict(SHORT)}
     own |= {"progress": False, "journals": "journals", "baseline_timeout_s": 60, "drain_timeout_s": 30.5}
     own["workload_arguments"] |= {"partitions": 3, "acks": "all", "payload_bytes": 200, "topic_config": {"a": "b"}}
+    own["polls"] = [
+        {"name": "app", "url": "http://127.0.0.1:1/health", "rate_per_s": 20, "timeout_s": 1, "keep_alive": False}
+        | {"expect": {"status": [200], "json": "a.b", "equals": 1, "metric": 'up{job="app"}', "at_least": 1}},
+        {"name": "later", "url": "${app_url}"},
+    ]
+    tolerance = {"type": "range", "target": "unavailable_judged_s", "range": [0, 60]}
+    provider = {"type": "python", "module": "chaosdrills.observe.probes", "func": "availability"}
+    users = {"type": "probe", "name": "users", "tolerance": tolerance, "provider": provider}
+    experiment["steady-state-hypothesis"]["probes"].append(users)
     return {"arguments": own, "experiment": experiment}
 
 
@@ -246,6 +303,14 @@ def _summaries() -> list[bytes]:
     return [path.read_bytes() for path in sorted(samples.glob("*/summary.json"))]
 
 
+GOOD_ANSWERS = [
+    ANSWERS[mode] for mode in ("good", "bad", "metrics", "chunked", "until closed", "interim", "no content")
+]
+EXPECTATIONS = (
+    Expectation(path=("parts", "0", "lag"), equals=0.5),
+    Expectation(bounds=Bounds(Selector("queue_length", {"queue": "in"}), 0, 12)),
+    Expectation(bounds=Bounds(Selector("queue_length"), 0)),
+)
 LAB_ARGUMENTS = (
     {
         "service": "kafka",
@@ -271,13 +336,20 @@ OBJECTIVES = b"""{"kafka": {"rto_s": 600, "rpo_s": 900, "max_lost": 0, "cadence_
 
 
 def _is_met(history: History) -> bool:
-    judgement = judge(history, Limits(**LIMITS), Parameters(**SHORT))
+    judgement = judge(history, Limits(**_limits(bool(history.poll_streams))), Parameters(**SHORT))
     json.dumps(judgement.as_dict(), allow_nan=False)
     return judgement.overall.verdict == "met"
 
 
+def _limits(polled: bool) -> dict[str, Any]:
+    """Where endpoints were polled, for how long they may be unavailable too."""
+    return {**LIMITS, "max_unavailable_s": 20} if polled else LIMITS
+
+
 def _require_oracle(lines: Sequence[str]) -> None:
-    verdict = oracle.judge([json.loads(line) for line in lines], **LIMITS, **SHORT)["verdict"]
+    objects = [json.loads(line) for line in lines]
+    polled = any(line["kind"] == "poll" for line in objects)
+    verdict = oracle.judge(objects, **_limits(polled), **SHORT)["verdict"]
     assert verdict == "met", f"the judge says met, the oracle {verdict}"
 
 

@@ -16,6 +16,7 @@ NAMES = (
     "record",
     "history",
     "observe arguments",
+    "answer",
     "lab arguments",
     "heal log",
     "lab state",

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from chaosdrills.core.history import NS, Outcome
+from chaosdrills.core.history import NO_SEQ, NS, Outcome
 from chaosdrills.core.judge import Limits
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.observe.drill import ObservedDrill
 from chaosdrills.observe.plan import Plan
 from chaosdrills.observe.record import RecordWriter
+from chaosdrills.observe.slots import Kind
 
 PARAMETERS = Parameters(stable_s=2, baseline_s=5, watch_s=5)
 LIMITS = Limits(rto_s=600, rpo_s=900, max_lost=0)
@@ -25,10 +26,12 @@ def write_record(
     marks: Sequence[tuple[str, float]] = WHOLE,
     lost: int = 0,
     whole: bool = True,
+    unseen: tuple[float, float] | None = None,
 ) -> None:
     """Write one: nothing is acknowledged in `outage`, what was due in it is at its end.
 
-    `whole`: with a read-back, which lacks the `lost` last writes of the first stream, and an end.
+    `whole`: with a read-back, which lacks the `lost` last writes of the first stream, and an end. `unseen`: with the
+    endpoint "app", polled ten times a second, which answers badly in that span.
     """
     writer = RecordWriter.create(
         path, service="kafka", stream_kind="log", started_at="2026-11-23T08:00:00Z", origin_ns=0, extra={}
@@ -38,6 +41,11 @@ def write_record(
             at_s = seq / 10
             done_s = outage[1] if outage[0] <= at_s < outage[1] else at_s + 0.005
             writer.writes(stream, seq, round(at_s * NS), round(done_s * NS), int(Outcome.OK))
+    if unseen is not None:
+        due = np.arange(int(until_s * 10)) * NS // 10
+        bad = (due >= unseen[0] * NS) & (due < unseen[1] * NS)
+        columns = [np.full(len(due), writer.poll_stream("app")), np.full(len(due), NO_SEQ), due, due + NS // 200, bad]
+        writer.many(Kind.POLL, np.array(columns, np.int64).T)
     for name, at_s in marks:
         writer.mark(name, round(at_s * NS), "kill nothing" if name.startswith("fault") else "")
     if whole:

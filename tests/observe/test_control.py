@@ -76,6 +76,15 @@ def begin(described: dict[str, Any], **arguments: Any) -> dict[str, Any]:
         ({"rate_per_s": "fast"}, "rate_per_s is 'fast'"),
         ({"abort_when": {"age_s": 0}}, "age_s must be seconds, above 0"),
         ({"abort_when": {"for_s": 30}}, "it names no condition"),
+        ({"polls": "app"}, "polls are no list"),
+        ({"polls": [{"nme": "app", "url": "http://h"}]}, "the poll number 1 cannot be used: there is no 'nme'."),
+        (
+            {"polls": [{"name": "app", "url": "http://h", "rates": 1}]},
+            "there is no 'rates'. Try: did you mean rate_per_s?",
+        ),
+        ({"polls": [{"name": "app", "url": "http://u:hush@h"}]}, "its url holds a user's name or password"),
+        ({"polls": [{"name": "app", "url": "http://h", "rate_per_s": 0.1}]}, "comes every 10 s, and after fresh_s"),
+        ({"pols": []}, "no argument 'pols'. Try: did you mean polls?"),
         ({"workload": ""}, "there is no workload ''"),
         ({"workload": "chaosdrills.nowhere:W"}, "there is no workload 'chaosdrills.nowhere:W'"),
         ({"workload": ".W:W"}, "there is no workload '.W:W'"),
@@ -114,6 +123,22 @@ def test_validation_has_the_workload_look_at_its_arguments() -> None:
         with pytest.raises(InvalidActivity, match="control 'observe': ") as caught:
             validated(workload=kafka, workload_arguments=wrong)
         assert why in str(caught.value)
+
+
+def test_validation_passes_over_what_is_known_only_in_a_run() -> None:
+    validated(polls=[{"name": "app", "url": "${app_url}/health", "rate_per_s": "${rate}"}])
+    validated(polls="${polls}")
+    with pytest.raises(InvalidActivity, match="did you mean timeout_s"):
+        validated(polls=[{"name": "app", "url": "${app_url}/health", "timeout": 1}])
+
+
+def test_users_cannot_be_judged_without_polls() -> None:
+    tolerance = {"type": "range", "target": "unavailable_judged_s", "range": [0, 60]}
+    provider = {"type": "python", "module": "chaosdrills.observe.probes", "func": "availability"}
+    probe = {"type": "probe", "name": "users", "tolerance": tolerance, "provider": provider}
+    described = experiment(**{"steady-state-hypothesis": {"title": "t", "probes": [probe]}})
+    with pytest.raises(InterruptExecution, match=r"bounds unavailable_judged_s, .*: no endpoint is polled"):
+        begin(described)
 
 
 def test_validation_of_arguments_that_are_no_object() -> None:

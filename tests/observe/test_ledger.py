@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chaosdrills.core.history import NO_SEQ, NS, Outcome
+from chaosdrills.core.history import NO_SEQ, NO_TIME, NS, Outcome
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe import ledger as module
 from chaosdrills.observe.ledger import Ledger
@@ -20,7 +20,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     writer = RecordWriter.create(
         tmp_path / "record", service="toy", stream_kind="log", started_at="2026-11-23T08:00:00Z", origin_ns=0
     )
-    found = Ledger(writer, ["a", "b"], NS, NS // 2)
+    found = Ledger(writer, ["a", "b"], NS, NS // 2, ["app"])
     yield found
     found.close()
 
@@ -43,6 +43,23 @@ def test_what_was_noted_is_in_the_record_once_and_in_order(ledger: Ledger, tmp_p
     history = read_record(tmp_path / "record")
     assert (len(history.writes), len(history.reads), len(history.marks)) == (2, 1, 1)
     assert history.end_ns is not None
+
+
+def test_polls_are_no_load(ledger: Ledger, tmp_path: Path) -> None:
+    assert ledger.standings() == {"app": {"good": None, "bad_s": 0.0}}
+    now_ns = boottime_ns()
+    page = ledger.page()
+    page.poll(0, now_ns, now_ns + 1, Outcome.OK)
+    page.poll(0, now_ns + 5, NO_TIME, Outcome.UNKNOWN)
+    page.close()
+    ledger.write_up()
+    assert ledger.totals() == {"acked": 0, "failed": 0, "unknown": 0}
+    assert ledger.silent_streams == [0, 1]
+    assert ledger.standings()["app"]["good"] is False
+    ledger.end()
+    history = read_record(tmp_path / "record")
+    assert (history.poll_streams, history.polls.outcome.tolist()) == (("app",), [Outcome.OK, Outcome.UNKNOWN])
+    assert len(history.writes) == len(history.reads) == 0
 
 
 def test_a_page_is_handed_over_when_it_is_old_or_full(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

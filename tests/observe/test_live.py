@@ -8,7 +8,7 @@ import pytest
 from chaosdrills.core.history import NS
 from chaosdrills.core.recovery import recovery_of
 from chaosdrills.errors import UnavailableError
-from chaosdrills.observe.live import NoBaseline, restored_after_s, so_far, wait_restored
+from chaosdrills.observe.live import NoBaseline, lacking, restored_after_s, so_far, wait_restored
 from chaosdrills.observe.reading import read_record
 from tests.observe.drills import FAULT, PARAMETERS, write_record
 
@@ -68,6 +68,20 @@ def test_it_looks_again_until_it_is_restored(tmp_path: Path) -> None:
     took_s = wait_restored(tmp_path / "record", PARAMETERS, 60, lambda: round(next(instants) * NS), poll_s=0.001)
     assert took_s == 3.0
     assert list(instants) == []
+
+
+def test_what_a_baseline_lacks() -> None:
+    good, bad, new = (
+        {"good": good, "bad_s": 0.0, "why": why} for good, why in ((True, ""), (False, "status 503"), (None, ""))
+    )
+    assert lacking({"clean_s": 5.0}, 5) == ""
+    assert lacking({"clean_s": 4.94, "endpoints": {"app": bad}}, 5) == "4.9 s of it are there, 5 s are needed"
+    assert lacking({"clean_s": 5.0, "endpoints": {"app": good}}, 5) == ""
+    assert (
+        lacking({"clean_s": 5.0, "endpoints": {"a": good, "b": bad}}, 5)
+        == "the endpoint b is not seen good: status 503"
+    )
+    assert lacking({"clean_s": 5.0, "endpoints": {"a": new}}, 5) == "the endpoint a is not seen good: no answer yet"
 
 
 def test_an_observer_that_is_gone_ends_the_wait(tmp_path: Path) -> None:

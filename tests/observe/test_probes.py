@@ -1,6 +1,7 @@
 """What probes answer before and after the load has ended, and when they refuse to."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from chaosdrills.core.judge import Limits
 from chaosdrills.observe.actions import wait_recovered
 from chaosdrills.observe.current import DRY_RUN, set_current
 from chaosdrills.observe.drill import ObservedDrill
-from chaosdrills.observe.probes import data_loss, freshness, recovery_time, throughput
+from chaosdrills.observe.probes import availability, data_loss, freshness, recovery_time, throughput
 from tests.observe.drills import FAULT, LIMITS, over, write_record
 
+USERS = replace(LIMITS, max_unavailable_s=20)
 FIGURES = {"per_s": 200.0, "bad_per_s": 0.0, "since_last_ack_s": 0.004, "age_s": 0.1, "clean_s": 12.0, "sent": 9}
 
 
@@ -62,11 +64,12 @@ def test_before_the_method_has_ended_nothing_is_measured(tmp_path: Path) -> None
         "measured": False, "rto_judged_s": 0.0, "rto_actual_s": 0.0, "fresh_judged_s": 0.0,
     }  # fmt: skip
     assert data_loss() == {"measured": False, "rpo_judged_s": 0.0, "lost": 0}
+    assert availability() == {"measured": False, "unavailable_judged_s": 0.0, "unavailable_s": 0.0}
 
 
 def test_between_the_method_and_the_judgement_nothing_is_known(tmp_path: Path) -> None:
     running(tmp_path).end_method()
-    for probe in (recovery_time, data_loss):
+    for probe in (recovery_time, data_loss, availability):
         with pytest.raises(ActivityFailed, match="the load has not ended, so nothing was judged"):
             probe()
 
@@ -78,6 +81,38 @@ def test_what_was_judged(tmp_path: Path) -> None:
         "measured": True, "rpo_judged_s": 0.0, "attempted": 600, "acknowledged": 600, "lost": 0, "recovered": 0,
         "unexpected": 0, "duplicated": 0, "reordered": 0,
     }  # fmt: skip
+
+
+def test_for_how_long_users_could_not_reach_it(tmp_path: Path) -> None:
+    ended(tmp_path, USERS, outage=(10, 13), unseen=(10, 13))
+    answer = availability()
+    assert answer == {
+        "measured": True, "unavailable_judged_s": 3.1, "unavailable_s": 3.0, "resolution_s": 0.1,
+    }  # fmt: skip
+    for upper, met in ((3.1, True), (3.0, False)):
+        tolerance = {"type": "range", "target": "unavailable_judged_s", "range": [0, upper]}
+        assert within_tolerance(tolerance, answer) is met
+
+
+@pytest.mark.parametrize(
+    ("limits", "record", "why"),
+    [
+        (LIMITS, {}, "no endpoint was polled"),
+        (USERS, {}, "no endpoint was polled"),
+        (USERS, {"unseen": (0, 30)}, "the endpoint app was not seen good in the baseline before the fault"),
+        (USERS, {"unseen": (29, 30)}, "the endpoint app was still unavailable when load ended"),
+        (USERS, {"unseen": (29, 30), "marks": FAULT, "whole": False}, "the record has no end"),
+    ],
+)
+def test_what_is_not_known_of_users_fails(tmp_path: Path, limits: Limits, record: dict[str, Any], why: str) -> None:
+    ended(tmp_path, limits, **record)
+    with pytest.raises(ActivityFailed, match=f"availability is not known: .*{why}"):
+        availability()
+
+
+def test_a_figure_without_a_limit_is_told_all_the_same(tmp_path: Path) -> None:
+    ended(tmp_path, LIMITS, unseen=(10, 13))
+    assert availability()["unavailable_s"] == 3.0
 
 
 def test_the_answers_suit_the_toolkits_tolerances(tmp_path: Path) -> None:
@@ -116,7 +151,7 @@ def test_what_a_tolerance_would_pass_though_it_is_not_known_fails(
         probe()
 
 
-@pytest.mark.parametrize("activity", [throughput, freshness, recovery_time, data_loss, wait_recovered])
+@pytest.mark.parametrize("activity", [throughput, freshness, recovery_time, data_loss, availability, wait_recovered])
 def test_without_a_drill_nothing_is_answered(activity: Any) -> None:
     with pytest.raises(ActivityFailed, match="needs a drill that is observed") as caught:
         activity()

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaosdrills.core.history import History, Outcome
+from chaosdrills.core.history import NO_TIME, NS, History, Outcome
+from chaosdrills.core.judge import Limits, judge
+from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import DrillError, InternalError, UnavailableError, UsageError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.host.processes import Identity, is_alive, send_signal, wait_gone, wait_until
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.session import ObserverSession, ObserverSpec
+from tests.observe.web import serving
 
 WORKLOAD = "tests.observe.memory_workload:MemoryWorkload"
 Start = Callable[..., ObserverSession]
@@ -26,10 +29,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts observers of the memory workload that log and record in `tmp_path`; ends them all."""
     sessions = []
 
-    def start_one(rate_per_s: float = 200, max_in_flight: int = 1000, timeout_s: float = 20, **arguments: Any) -> Any:
+    def start_one(
+        rate_per_s: float = 200, max_in_flight: int = 1000, timeout_s: float = 20, polls: Any = (), **arguments: Any
+    ) -> Any:
         spec = ObserverSpec(
-            "drill", "memory", WORKLOAD, tmp_path / "record", arguments, rate_per_s, max_in_flight, eof_drain_s=1.0
-        )
+            "drill", "memory", WORKLOAD, tmp_path / "record", arguments, rate_per_s, max_in_flight,
+            eof_drain_s=1.0, polls=polls,
+        )  # fmt: skip
         session = ObserverSession.start(spec, tmp_path, timeout_s)
         sessions.append(session)
         return session
@@ -88,6 +94,67 @@ def test_a_whole_drill(start: Start, tmp_path: Path) -> None:
     ]
     gone(session.identity)
     assert (tmp_path / "closed").read_text() == "True"
+
+
+def standing(session: ObserverSession, name: str = "app") -> Any:
+    return session.snapshot()["endpoints"][name]
+
+
+def test_an_endpoint_is_polled_beside_the_load(start: Start, tmp_path: Path) -> None:
+    """It is out for a known time, and that is what is measured, to within the resolution."""
+    with serving() as web:
+        session = start(polls=[{"name": "app", "url": web.url.replace("//", "//user:hush@"), "rate_per_s": 20}])
+        assert wait_until(lambda: standing(session)["good"] and session.snapshot()["elapsed_s"] > 2.5, 20)
+        session.mark("fault_begin", "break it")
+        session.mark("fault_end")
+        web.mode, begun_ns = "bad", boottime_ns()
+        assert wait_until(lambda: standing(session)["bad_s"] > 1, 20)
+        assert standing(session)["why"] == "status 503"
+        web.mode, ended_ns = "good", boottime_ns()
+        assert wait_until(lambda: standing(session)["good"], 20)
+        wait_sent(session, session.snapshot()["acked"] + 500)
+        result = session.finish(5, 5)
+    history = record(tmp_path)
+    found = judge(history, Limits(max_unavailable_s=60), Parameters(stable_s=2, baseline_s=2, watch_s=1))
+    assert found.overall.verdict == "met", found.overall
+    assert (found.availability.resolution_ns, history.poll_streams) == (NS // 20, ("app",))
+    answered_ns = NS // 20  # the server said when it was out, polls say when they were due
+    assert abs((found.availability.actual_ns or 0) - (ended_ns - begun_ns)) <= NS // 20 + answered_ns
+    assert set(np.diff(np.sort(history.polls.invoked_ns))) == {NS // 20}
+    assert history.header["polls"] == {"app": {"rate_per_s": 20.0, "timeout_s": 1.0}}
+    assert result["sent"] == result["acked"] == len(history.writes)
+    assert {"name": "polls kept their schedule", "ok": True}.items() <= result["checks"][2].items()
+    for evidence in (tmp_path / "record", tmp_path / "observer.log"):
+        assert b"hush" not in evidence.read_bytes()
+    log = (tmp_path / "observer.log").read_text()
+    assert "the endpoint app: status 503" in log
+    assert "the endpoint app: good" in log
+
+
+def test_an_endpoint_that_hangs_holds_up_neither_the_load_nor_its_end(start: Start, tmp_path: Path) -> None:
+    with serving() as web:
+        web.mode = "hang"
+        session = start(polls=[{"name": "app", "url": web.url, "timeout_s": 30}])
+        wait_sent(session, 300)
+        begun = boottime_ns()
+        result = session.finish(0.2, 5)
+    assert boottime_ns() - begun < 10 * NS
+    history = record(tmp_path)
+    assert history.end_ns is not None
+    assert set(history.writes.outcome) == {Outcome.OK}
+    assert set(history.polls.outcome) == {Outcome.UNKNOWN}
+    assert set(history.polls.completed_ns) == {NO_TIME}
+    assert len(history.polls) > 10
+    assert result["sent"] == result["acked"]
+
+
+def test_polls_end_with_an_aborted_load(start: Start, tmp_path: Path) -> None:
+    with serving() as web:
+        session = start(polls=[{"name": "app", "url": web.url}])
+        assert wait_until(lambda: standing(session)["good"], 20)
+        session.abort()
+    history = record(tmp_path)
+    assert (history.end_ns, set(history.polls.outcome)) == (None, {Outcome.OK})
 
 
 def test_intended_times_are_the_schedule_and_not_the_sending(start: Start, tmp_path: Path) -> None:

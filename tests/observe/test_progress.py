@@ -21,6 +21,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CALM = {"per_s": 199.6, "bad_per_s": 0.0, "silent_s": 0.0, "age_s": 0.04}
 TROUBLED = {"per_s": 12.0, "bad_per_s": 187.5, "silent_s": 4.2, "age_s": 3.94}
 
+POLLED = {
+    "app": {"good": True, "bad_s": 0.0, "why": ""},
+    "shop": {"good": False, "bad_s": 3.2, "why": "status 503"},
+    "new": {"good": None, "bad_s": 0.0, "why": ""},
+}
+POLLED_LINE = "app good | shop bad for 3 s (status 503) | new not polled yet"
+
 
 class Drill:
     """What a progress line looks at."""
@@ -48,6 +55,7 @@ class Drill:
             Drill(TROUBLED, "wait", 6.6),
             "wait | 7 s since the fault | 12 acks/s | 188 bad/s | a stream silent for 4 s | data 3.9 s old",
         ),
+        (Drill({**CALM, "endpoints": POLLED}), f"watch | 200 acks/s | data 0.0 s old | {POLLED_LINE}"),
         (Drill(None, "wait", 6.6), "wait | 7 s since the fault | no figures"),
         (Drill(CALM, "w" * 36), f"{'w' * 36} | 200 acks/s | data 0.0 s old"),
         (Drill(CALM, "w" * 37), f"{'w' * 35}… | 200 acks/s | data 0.0 s old"),

@@ -21,7 +21,7 @@ from chaosdrills.observe.contents import describe
 from chaosdrills.observe.reading import open_history, read_record
 from chaosdrills.observe.record import RecordWriter
 from chaosdrills.observe.slots import SLOT, SLOT_BYTES, Kind
-from tests.core.test_exchange import DESIGN, histories, plain
+from tests.core.test_exchange import DESIGN, NO_POLLS, histories, plain
 
 ORIGIN = 5_000_000_000_000
 OK, FAILED, UNKNOWN = (int(outcome) for outcome in Outcome)
@@ -79,6 +79,7 @@ SMALL: dict[str, Any] = {
     "header": {"rate": 200},
     "warnings": (),
     "notes": (),
+    **NO_POLLS,
 }
 
 
@@ -96,6 +97,13 @@ def write_history(path: Path, history: History) -> None:
     ) as writer:
         for name in history.streams:
             writer.stream(name)
+        for name in history.poll_streams:
+            writer.poll_stream(name)
+        polls = history.polls
+        rows = np.array([polls.stream, polls.seq, polls.invoked_ns, polls.completed_ns, polls.outcome], np.int64).T
+        rows[:, 2] += ORIGIN
+        rows[rows[:, 3] != NO_TIME, 3] += ORIGIN
+        writer.many(Kind.POLL, rows)
         for append, operations in ((writer.writes, history.writes), (writer.reads, history.reads)):
             columns = (operations.stream, operations.seq, operations.invoked_ns, operations.completed_ns)
             for row in zip(*(column.tolist() for column in (*columns, operations.outcome)), strict=True):
@@ -132,6 +140,9 @@ def test_the_bytes_are_those_of_the_prose(tmp_path: Path) -> None:
         writer.reads(a, NO_SEQ, ORIGIN - 1, NO_TIME, UNKNOWN)
         writer.mark("drained", ORIGIN + 16, "é")
         writer.note("aha", ORIGIN + 19)
+        app = writer.poll_stream("app")
+        writer.many(Kind.POLL, np.array([[app, NO_SEQ, ORIGIN + 20, ORIGIN + 21, FAILED]]))
+        writer.flush()
         writer.final(a, ORIGIN + 17, np.array([3, 4, NO_SEQ], dtype=np.int64))
         writer.end(ORIGIN + 18)
     expected = b""
@@ -147,7 +158,7 @@ def test_the_bytes_are_those_of_the_prose(tmp_path: Path) -> None:
     assert len(header) == 86
     seal(
         0,
-        b"\x89chaosdrills\r\n\x1a\n" + b"\x02\0\0\0\0\0\0\0" + b"\x20\0\0\0\0\0\0\0",
+        b"\x89chaosdrills\r\n\x1a\n" + b"\x03\0\0\0\0\0\0\0" + b"\x20\0\0\0\0\0\0\0",
         b"\x03" + bytes(23) + b"\x56\0\0\0\0\0\0\0",
         b"\x06" + header[:31],
         b"\x06" + header[31:62],
@@ -169,11 +180,17 @@ def test_the_bytes_are_those_of_the_prose(tmp_path: Path) -> None:
     )
     seal(
         3,
+        b"\x0d" + bytes(23) + b"\x05\0\0\0\0\0\0\0",
+        b'\x06"app"' + bytes(26),
+        b"\x0c\x01\0\0" + b"\0\0\0\0" + b"\x14\0\0\0\0\0\0\0" + b"\x15\0\0\0\0\0\0\0" + b"\xff" * 8,
+    )
+    seal(
+        4,
         b"\x07" + bytes(7) + b"\x11\0\0\0\0\0\0\0" + b"\x02\0\0\0\0\0\0\0" + b"\x03\0\0\0\0\0\0\0",
         b"\x07" + bytes(7) + b"\x11\0\0\0\0\0\0\0" + b"\x01\0\0\0\0\0\0\0" + b"\xff" * 8,
     )
-    seal(4, b"\x08" + bytes(7) + b"\x11\0\0\0\0\0\0\0" + bytes(8) + b"\x03\0\0\0\0\0\0\0")
-    seal(5, b"\x09" + bytes(7) + b"\x12\0\0\0\0\0\0\0" + bytes(16))
+    seal(5, b"\x08" + bytes(7) + b"\x11\0\0\0\0\0\0\0" + bytes(8) + b"\x03\0\0\0\0\0\0\0")
+    seal(6, b"\x09" + bytes(7) + b"\x12\0\0\0\0\0\0\0" + bytes(16))
     assert path.read_bytes() == expected
 
 
@@ -205,7 +222,7 @@ def test_open_history_takes_lines_records_and_folders(tmp_path: Path) -> None:
     lines.write_text("\n".join([*DESIGN, "{"]))
     with pytest.raises(UsageError) as caught:
         open_history(lines)
-    assert caught.value.message.startswith("history.jsonl: line 7: is not JSON")
+    assert caught.value.message.startswith("history.jsonl: line 8: is not JSON")
     small_record(tmp_path / "run")
     assert plain(open_history(str(tmp_path / "run")), warnings=True) == SMALL
 
@@ -249,6 +266,41 @@ def test_what_show_shows(tmp_path: Path) -> None:
     }
     assert describe(parse(DESIGN[:2]), 0)["duration_s"] == 0.004
     assert describe(parse(DESIGN[:1]), 0)["duration_s"] is None
+
+
+def polled_record(path: Path) -> None:
+    """A stream of writes and two of polls, one of the same name."""
+    with recording(path) as writer:
+        a, polled = writer.stream("a"), [writer.poll_stream(name) for name in ("app", "a")]
+        writer.writes(a, 0, ORIGIN + 1, ORIGIN + 5, OK)
+        rows = [
+            [polled[0], NO_SEQ, ORIGIN + 2, ORIGIN + 3, OK],
+            [polled[1], NO_SEQ, ORIGIN + 2, NO_TIME, UNKNOWN],
+            [polled[1], NO_SEQ, ORIGIN + 6, ORIGIN + 9, FAILED],
+        ]
+        writer.many(Kind.POLL, np.array(rows))
+        writer.end(ORIGIN + 20)
+
+
+def test_polls_have_streams_of_their_own(tmp_path: Path) -> None:
+    polled_record(tmp_path / "record")
+    history = read_record(tmp_path / "record")
+    found = plain(history)
+    assert (found["streams"], found["poll_streams"]) == (("a",), ("app", "a"))
+    assert found["polls"] == {
+        "stream": [0, 1, 1],
+        "seq": [NO_SEQ] * 3,
+        "invoked_ns": [2, 2, 6],
+        "completed_ns": [3, NO_TIME, 9],
+        "outcome": [0, 2, 1],
+    }
+    assert (found["writes"]["seq"], found["reads"]["seq"]) == ([0], [])
+    shown = describe(history)
+    assert shown["writes"]["total"] == 1
+    assert shown["polls"] == {
+        "app": {"total": 1, "ok": 1, "failed": 0, "unknown": 0},
+        "a": {"total": 2, "ok": 0, "failed": 1, "unknown": 1},
+    }
 
 
 def test_a_long_read_back_is_coded_in_runs(tmp_path: Path) -> None:

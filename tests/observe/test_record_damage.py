@@ -134,7 +134,7 @@ def text(kind: int, value: str, **fields: int) -> bytes:
 @pytest.mark.parametrize(
     ("slots", "what"),
     [
-        (slot(12), "a slot of the unknown kind 12"),
+        (slot(14), "a slot of the unknown kind 14"),
         (slot(Kind.WRITE, seq=9), None),
         (slot(Kind.WRITE, seq=9, stream=1), "a write that cannot be"),
         (slot(Kind.WRITE, seq=9, stream=2**31), "a write that cannot be"),
@@ -153,6 +153,10 @@ def text(kind: int, value: str, **fields: int) -> bytes:
         (slot(Kind.STREAM, stream=1, seq=99), "a text that is cut short"),
         (slot(Kind.STREAM, stream=1, seq=-99), "a text that is cut short"),
         (slot(Kind.CONT), "a text without a head"),
+        (text(Kind.POLL_STREAM, '"a"') + slot(Kind.POLL, seq=-1), None),
+        (text(Kind.POLL_STREAM, '"a"', stream=1), "a text that is not a poll stream"),
+        (text(Kind.POLL_STREAM, "7"), "a text that is not a poll stream"),
+        (slot(Kind.POLL, seq=-1), "a poll that cannot be"),
         (text(Kind.MARK, '{"name":"fault","label":""}'), "a text that is not a mark"),
         (text(Kind.MARK, '{"name":"drained"}'), "a text that is not a mark"),
         (text(Kind.MARK, "[]"), "a text that is not a mark"),
@@ -221,8 +225,8 @@ def test_what_a_record_cannot_hold_twice(tmp_path: Path, slots: bytes, message: 
         (b"\x89PNG", "record is not a record: it does not begin with a record's magic (byte 0)."),
         (b'{"kind":"header"}\n' * 9, "record is not a record: it does not begin with a record's magic (byte 0)."),
         (
-            sealed(b"", b"\x89chaosdrills\r\n\x1a\n" + struct.pack("<QQ", 3, 32)),
-            "record is of format version 3 (byte 16); this chaosdrills reads versions 1 to 2.",
+            sealed(b"", b"\x89chaosdrills\r\n\x1a\n" + struct.pack("<QQ", 4, 32)),
+            "record is of format version 4 (byte 16); this chaosdrills reads versions 1 to 3.",
         ),
         (
             sealed(b"", b"\x89chaosdrills\r\n\x1a\n" + struct.pack("<QQ", 1, 64)),
@@ -240,6 +244,45 @@ def test_what_is_no_record(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_record(path)
     assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("slots", "wrong"),
+    [
+        (b"", 0),
+        (slot(Kind.POLL, seq=0), 64),
+        (slot(Kind.POLL, seq=-1, stream=1), 64),
+        (slot(Kind.POLL, seq=-1, completed=NO_TIME), 64),
+        (slot(Kind.POLL, seq=-1, outcome=3), 64),
+        (text(Kind.POLL_STREAM, '"app"', stream=1), 64),
+    ],
+)
+def test_polls_that_cannot_be(tmp_path: Path, slots: bytes, wrong: int) -> None:
+    path = tmp_path / "record"
+    with recording(path):
+        pass
+    data = path.read_bytes()
+    path.write_bytes(sealed(data, text(Kind.POLL_STREAM, '"app"') + slots))
+    if not slots:
+        assert read_record(path).poll_streams == ("app",)
+        return
+    with pytest.raises(UsageError, match=f"damaged at byte {len(data) + wrong}: .* that "):
+        read_record(path)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_record_of_an_older_version_opens_and_knows_no_polls(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "record"
+    with recording(path) as writer:
+        writer.stream("a")
+    header = path.read_bytes()[: blocks(path)[0][1] - SLOT_BYTES]
+    old = sealed(b"", header[:16] + struct.pack("<QQ", version, 32) + header[32:])
+    path.write_bytes(sealed(old, text(Kind.STREAM, '"a"') + slot(Kind.WRITE, seq=3)))
+    assert read_record(path).writes.seq.tolist() == [3]
+    for kind, slots in ((13, text(Kind.POLL_STREAM, '"a"')), (12, slot(Kind.POLL, seq=-1))):
+        path.write_bytes(sealed(old, slots))
+        with pytest.raises(UsageError, match=f"damaged at byte {len(old)}: a slot of the unknown kind {kind}"):
+            read_record(path)
 
 
 def test_a_record_of_version_1_opens_and_knows_no_notes(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def experiment(*probes: dict[str, Any]) -> dict[str, Any]:
 
 
 RTO, RPO = probe("recovery_time", "rto_judged_s", 600), probe("data_loss", "rpo_judged_s", 900)
+USERS = probe("availability", "unavailable_judged_s", 60)
 LOST, FRESH = probe("data_loss", "lost", 0), probe("recovery_time", "fresh_judged_s", 600)
 
 
@@ -36,6 +37,9 @@ LOST, FRESH = probe("data_loss", "lost", 0), probe("recovery_time", "fresh_judge
         (experiment(FRESH), Limits(600, fresh=True)),
         (experiment(RTO, probe("recovery_time", "rto_judged_s", 60)), Limits(60)),
         (experiment(probe("data_loss", "lost", 3)), Limits(max_lost=3)),
+        (experiment(RTO, USERS), Limits(600, max_unavailable_s=60)),
+        (experiment(USERS, probe("availability", "unavailable_judged_s", 6.5)), Limits(max_unavailable_s=6.5)),
+        (experiment(probe("availability", "unavailable_s", 5)), Limits()),
         (experiment(probe("throughput", "per_s", 1000), probe("data_loss", "duplicated", 5)), Limits()),
     ],
 )
@@ -52,6 +56,7 @@ def test_a_probe_of_the_same_name_elsewhere_is_not_ours() -> None:
     ("bad", "why"),
     [
         (probe("recovery_time", "rto_judged_s", "600"), "has the upper bound '600'"),
+        (probe("availability", "unavailable_judged_s", "1"), "has the upper bound '1'"),
         (probe("recovery_time", "rto_judged_s", True), "has the upper bound True"),
         (probe("recovery_time", "rto_judged_s", -1), "has the upper bound -1"),
         (probe("recovery_time", "rto_judged_s", float("inf")), "has the upper bound inf"),

@@ -102,9 +102,11 @@ def history(
     return replace(made, **changes)
 
 
-def drill(record: History, title: str = "Kafka: the leader of a partition is killed", **changes: Any) -> Drill:
-    """`record` judged against Kafka's objectives."""
-    judged = judge(record, LIMITS, Parameters())
+def drill(
+    record: History, title: str = "Kafka: the leader of a partition is killed", limits: Limits = LIMITS, **changes: Any
+) -> Drill:
+    """`record` judged against `limits`, Kafka's objectives."""
+    judged = judge(record, limits, Parameters())
     figures = judged.as_dict()
     summary = {
         "drill_id": "20261123T080000Z-kafka-broker-loss",
@@ -158,8 +160,10 @@ def objectives(judged: Judgement, figures: dict[str, Any]) -> list[dict[str, Any
         "freshness": ("s", figures["freshness_s"], figures["freshness_s"]),
         "rpo": ("s", figures["rpo_actual_s"], figures["rpo_actual_s"]),
         "max_lost": ("records", figures["lost"], figures["lost"]),
+        "max_unavailable_s": ("s", figures.get("unavailable_s"), judged.unavailable_judged_s),
     }
     limits = {"rto": 600, "freshness": 600, "rpo": 900, "max_lost": 0}
+    limits["max_unavailable_s"] = judged.limits.max_unavailable_s or 0
     return [
         {
             "name": name,
@@ -241,6 +245,33 @@ def hostile() -> Drill:
         versions={"kafka": "\ud800 4.3.1\x00"},
         parameters={"slow_s": 1.0, "<u>": evil, "none": None},
     )
+
+
+def polls(length_s: float = 60.0, rate: int = 20, *outs: tuple[int, float, float]) -> Operations:
+    """Three endpoints, each bad in those of `outs` that name it: (stream, begin, end)."""
+    due = (np.arange(int(length_s * rate)) * (1e9 / rate)).astype(np.int64)
+    count = len(due)
+    stream = np.repeat(np.arange(3, dtype=np.int32), count)
+    outcome = np.zeros(3 * count, dtype=np.uint8)
+    invoked = np.tile(due, 3)
+    for number, begin, end in outs:
+        outcome[(stream == number) & (invoked >= to_ns(begin)) & (invoked < to_ns(end))] = Outcome.FAILED
+    return Operations(stream, np.full(3 * count, NO_SEQ), invoked, invoked + 2_000_000, outcome)
+
+
+def polled(limit_s: float = 20) -> Drill:
+    """Met: the service is out for 9.2 s, one endpoint for 12, one for twice a second, one not at all."""
+    seen = polls(60, 20, (0, 20.5, 32.5), (1, 21, 22), (1, 40, 41))
+    names = ("shop", "a name that is longer than its margin", "<b>|`x`\u202e")
+    record = replace(history(load()), poll_streams=names, polls=seen)
+    return drill(record, "Kafka, and what users saw", replace(LIMITS, max_unavailable_s=limit_s))
+
+
+def polled_never() -> Drill:
+    """Unknown: the one endpoint was never good, and the other was never polled."""
+    seen = polls(60, 20, (0, 0, 60)).select(np.arange(1200))
+    record = replace(history(load()), poll_streams=("shop", "nobody's"), polls=seen)
+    return drill(record, "Kafka, and what users saw", replace(LIMITS, max_unavailable_s=20))
 
 
 def without_fault() -> Drill:

@@ -25,6 +25,8 @@ DRILLS = {
     "without_operations": samples.without_operations,
     "register": samples.register,
     "nothing_measured": samples.nothing_measured,
+    "polled": samples.polled,
+    "polled_never": samples.polled_never,
 }
 
 
