@@ -71,7 +71,8 @@ def unavailable(polls: Operations, slow_ns: int, end_ns: int) -> list[tuple[int,
     following = np.append(good_ns, FAR_NS)[np.searchsorted(good_ns, bad_ns, side="right")]
     until_ns = np.minimum(following, end_ns)
     seen = until_ns > bad_ns
-    return union(bad_ns[seen], until_ns[seen])
+    ends_ns, first = np.unique(until_ns[seen], return_index=True)  # all up to one end begin with the first of them
+    return union(bad_ns[seen][first], ends_ns)
 
 
 def _measured(name: str, polls: Operations, span: tuple[int, int], parameters: Parameters) -> Availability:

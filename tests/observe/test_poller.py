@@ -1,10 +1,13 @@
 """Polls of a real HTTP server that fails in every way: what each outcome is, and that none holds up another."""
 
 import asyncio
+import shutil
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from chaosdrills.host.processes import wait_until
 from chaosdrills.observe.endpoints import Endpoint, endpoints_of
 from chaosdrills.observe.ledger import LedgerPage, Sheet
 from chaosdrills.observe.poller import Client, Poller
-from tests.observe.web import Web, serving, wait_heads
+from tests.observe.web import ANSWERS, Web, serving, wait_heads
 
 OK, FAILED, UNKNOWN = Outcome
 
@@ -105,6 +108,38 @@ def test_tls_with_a_server_that_has_none_is_no_answer(web: Web) -> None:
     web.mode = "mistaken"
     assert secure.secure
     assert asyncio.run(Client(secure, ssl.create_default_context()).poll()) == (UNKNOWN, "TLS failed")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate and its key in one file, for the name localhost."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    path = tmp_path / "localhost.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    argv += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path), "-out", str(tmp_path / "cert")]
+    subprocess.run(argv, check=True, capture_output=True, timeout=60)
+    path.write_text(path.read_text() + (tmp_path / "cert").read_text())
+    return path
+
+
+def test_tls_needs_a_certificate_that_is_trusted(certificate: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWERS["good"])
+        writer.close()
+
+    async def poll() -> list[tuple[Outcome, str]]:
+        ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        ours.load_cert_chain(certificate)
+        server = await asyncio.start_server(answer, "localhost", 0, ssl=ours)
+        port = server.sockets[0].getsockname()[1]
+        (secure,) = endpoints_of([{"name": "app", "url": f"https://localhost:{port}/", "timeout_s": 10}])
+        contexts = ssl.create_default_context(cafile=str(certificate)), ssl.create_default_context()
+        async with server:
+            return [await Client(secure, context).poll() for context in contexts]
+
+    assert asyncio.run(poll()) == [(OK, ""), (UNKNOWN, "TLS failed")]
 
 
 def test_a_connection_that_is_refused_is_no_answer(web: Web) -> None:
