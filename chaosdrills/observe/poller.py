@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from chaosdrills.core.history import NO_TIME, Outcome
+from chaosdrills.errors import DrillError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.endpoints import Endpoint
 from chaosdrills.observe.http import MOST_HEAD, Answer, NoAnswer, Unheard, get
@@ -23,7 +24,7 @@ from chaosdrills.observe.pacing import Lateness, OpenLoop
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.05
-CLOSE_S = 2.0  # for the thread to end, beyond what polls in flight are given
+CLOSE_S = 2.0  # to note everything, beyond what polls in flight are given
 MOST_IDLE = 4
 MOST_IN_FLIGHT = 600  # of all endpoints: each is a descriptor, of which the workload needs some too
 
@@ -105,6 +106,7 @@ class Poller:
         self._endpoints = endpoints
         self._ending = threading.Event()
         self._giving_up = threading.Event()
+        self._noted = threading.Event()  # all of it; the thread may then still wait for a resolver that hangs
         self._thread: threading.Thread | None = None
 
     def begin(self, page: LedgerPage) -> None:
@@ -121,9 +123,9 @@ class Poller:
         """Wait up to `timeout_s` for polls in flight, then give them up: they are noted as unknown. Idempotent."""
         self.end()
         if self._thread is not None:
-            self._thread.join(timeout_s)
+            self._noted.wait(timeout_s)
             self._giving_up.set()
-            self._thread.join(CLOSE_S)
+            self._noted.wait(CLOSE_S)
 
     def checks(self, slow_ns: int) -> list[tuple[str, bool, str]]:
         """As those of a workload: a poller that was itself as late as an answer may be has measured itself."""
@@ -138,13 +140,17 @@ class Poller:
         except Exception:
             logger.exception("polling failed")
         finally:
-            with suppress(Exception):  # the scribe's own trouble is told by the load
-                page.close()
+            self._noted.set()
 
     async def _drive_all(self, page: LedgerPage) -> None:
         secure = ssl.create_default_context() if any(endpoint.secure for endpoint in self._endpoints) else None
         drives = (self._drive(number, one, page, secure) for number, one in enumerate(self._endpoints))
-        await asyncio.gather(*drives)
+        try:
+            await asyncio.gather(*drives)
+        finally:
+            with suppress(DrillError):  # the scribe's own trouble is told by the load
+                page.close()
+            self._noted.set()
 
     async def _drive(self, number: int, endpoint: Endpoint, page: LedgerPage, secure: ssl.SSLContext | None) -> None:
         client = Client(endpoint, secure if endpoint.secure else None)

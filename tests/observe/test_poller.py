@@ -5,6 +5,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -276,6 +277,28 @@ def test_polls_in_flight_are_given_up_at_the_end(web: Web) -> None:
     assert len(table) >= 3
     assert set(table[:, 4]) == {UNKNOWN}
     assert set(table[:, 3]) == {NO_TIME}
+
+
+def test_a_resolver_that_hangs_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It blocks a thread that nothing can end; what was polled is noted all the same."""
+    released = threading.Event()
+
+    def hang(*names: Any, **more: Any) -> list[Any]:
+        released.wait(30)
+        raise socket.gaierror(socket.EAI_NONAME, "nobody knows it")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        poller, notes = start({"name": "app", "url": "http://slowly.example/", "rate_per_s": 50, "timeout_s": 0.1})
+        assert wait_until(lambda: len(notes.table()) >= 10, 20)
+        begun = time.monotonic()
+        poller.finish(20)
+        assert time.monotonic() - begun < 5
+        due = np.sort(notes.table()[:, 2])
+        assert set(notes.table()[:, 4]) == {UNKNOWN}
+        assert set(np.diff(due)) == {NS // 50}
+    finally:
+        released.set()
 
 
 def test_without_endpoints_there_is_no_thread() -> None:
