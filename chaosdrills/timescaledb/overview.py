@@ -5,7 +5,7 @@ What SQL says is true now; what Patroni says is as old as its last round.
 
 from dataclasses import dataclass, field, replace
 
-from chaosdrills.errors import DrillError, UsageError
+from chaosdrills.errors import DrillError, UnavailableError, UsageError
 from chaosdrills.timescaledb.client import ServerError, Session
 from chaosdrills.timescaledb.dsn import Host
 from chaosdrills.timescaledb.finding import ANY, Client, is_standby
@@ -18,6 +18,7 @@ STANDBYS = """
            coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), -1)::bigint,
            coalesce(extract(epoch FROM replay_lag), 0)
     FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'"""
+IDENTITY = "SELECT inet_server_addr(), inet_server_port(), pg_postmaster_start_time()"
 FOLLOWING = """
     SELECT coalesce(max(status), ''), coalesce(max(received_tli), 0),
            coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), -1)
@@ -29,7 +30,8 @@ class Server:
     """One server. `why` says why it does not answer, empty if it does; what follows is then of no meaning.
 
     `timeline` is that which it writes or receives, 0 if it does not say or receives none. `replayed_s` is how long ago
-    the last transaction that it replayed was committed, -1 for a primary and where there was none.
+    the last transaction that it replayed was committed, -1 for a primary and where there was none. `identity` tells
+    servers apart: two addresses, of proxies or of a name, may lead to the same one.
     """
 
     address: str
@@ -38,6 +40,7 @@ class Server:
     timeline: int = 0
     streaming: bool = False
     replayed_s: float = -1.0
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ class Overview:
 
     @property
     def primaries(self) -> list[Server]:
-        """Those that take writes: one, if all is well."""
-        return [it for it in self.servers if not it.why and not it.standby]
+        """Those that take writes, each once: one, if all is well."""
+        return list({it.identity: it for it in reversed(self.servers) if not it.why and not it.standby}.values())[::-1]
 
     @property
     def synchronous(self) -> list[Standby]:
@@ -91,8 +94,11 @@ class Overview:
         return "; ".join(parts)
 
 
-def look(client: Client) -> Overview:
-    """Ask every server. Raises `UsageError` if one does not accept who we are, or tells us too little."""
+def look(client: Client, standbys: bool = True) -> Overview:
+    """Ask every server, and the primary for its `standbys`, unless nobody needs them.
+
+    Raises `UsageError` if one does not accept who we are, or tells us too little.
+    """
     servers, found = [], Overview(())
     for host in client.dsn.hosts:
         try:
@@ -104,7 +110,7 @@ def look(client: Client) -> Overview:
             continue
         try:
             server = _server(session, host.label)
-            if not server.standby:
+            if standbys and not server.standby:
                 found = _told(session)
         except ServerError as error:
             server = Server(host.label, error.message.rstrip("."))
@@ -114,15 +120,27 @@ def look(client: Client) -> Overview:
     return replace(found, servers=tuple(servers))
 
 
+def require_one_primary(client: Client) -> None:
+    """Raise `UnavailableError` if two servers take writes at once: what one acknowledges the other does not have."""
+    primaries = look(client, standbys=False).primaries
+    if len(primaries) > 1:
+        raise UnavailableError(
+            f"two primaries at once: {', '.join(it.address for it in primaries)}.",
+            "see which of them is of this cluster, and name no other in the DSN; or mend the split brain.",
+        )
+
+
 def _alone(client: Client, host: Host) -> Client:
     return replace(client, dsn=replace(client.dsn, hosts=(host,)))
 
 
 def _server(session: Session, address: str) -> Server:
+    identity = "/".join(str(it) for it in session.query(IDENTITY, ASK_S)[0])
     if not is_standby(session):
-        return Server(address, timeline=timeline_of(session))
+        return Server(address, timeline=timeline_of(session), identity=identity)
     status, timeline, replayed_s = session.query(FOLLOWING, ASK_S)[0]
-    return Server(address, "", True, int(timeline or 0), status == "streaming", round(float(replayed_s or -1), 3))
+    streaming, ago_s = status == "streaming", round(float(replayed_s or -1), 3)
+    return Server(address, "", True, int(timeline or 0), streaming, ago_s, identity)
 
 
 def _told(session: Session) -> Overview:

@@ -3,7 +3,7 @@
 Before it reads, all other connections of the drill are ended and the table is locked against writers: a commit that
 still waits for its standby would turn up later. Then everything is read, in the order in which the server took the
 rows, and each row is looked at. A server that is in recovery, or in an older history than one that was written to,
-cannot tell what is lost, and is an error; so is a change of timeline in the middle.
+cannot tell what is lost, and is an error; so are two primaries at once, and a change of timeline in the middle.
 """
 
 import logging
@@ -15,7 +15,7 @@ from chaosdrills.core.history import NO_SEQ
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.workload import Progress, Survivors
-from chaosdrills.timescaledb import ledger
+from chaosdrills.timescaledb import ledger, overview
 from chaosdrills.timescaledb.arguments import Arguments
 from chaosdrills.timescaledb.client import Row, ServerError, Session
 from chaosdrills.timescaledb.finding import PRIMARY, Client
@@ -51,6 +51,7 @@ class ReadBack:
         progress("reading back: looking for the primary")
         session = self._client.find(PRIMARY, timeout_s, patient=True)
         try:
+            overview.require_one_primary(self._client)
             logger.info("reads back from %s", session.address)
             timeline = self._require_history(session)
             begun_ns = boottime_ns()

@@ -12,7 +12,7 @@ from typing import Any
 from chaosdrills.core.history import StreamKind
 from chaosdrills.errors import DrillError
 from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
-from chaosdrills.timescaledb import ledger
+from chaosdrills.timescaledb import ledger, overview
 from chaosdrills.timescaledb.arguments import NOTHING, Arguments
 from chaosdrills.timescaledb.client import Session, versions
 from chaosdrills.timescaledb.finding import PRIMARY, Client
@@ -57,6 +57,7 @@ class TimescaleDBWorkload:
         deadline = time.monotonic() + timeout_s
         session = self._client.find(PRIMARY, min(timeout_s, CONNECT_S))
         try:
+            overview.require_one_primary(self._client)
             logger.info("makes its ledger on %s", session.address)
             ledger.make_schema(session, self._arguments.schema)
             self._made = True

@@ -191,6 +191,14 @@ def test_postmaster_crash(run: RunIt) -> None:
     assert 0.1 < actual(done) < 20
 
 
+def test_primary_pause(run: RunIt) -> None:
+    done = run("timescaledb-primary-pause")
+    held(done, HEALED)
+    assert 5 < actual(done) < 60
+    assert mark_ns(done, "heal_begin") / NS > actual(done), "it recovered before the old primary woke up"
+    assert "no answer for 5 s" in (done.drill / "observer.log").read_text()
+
+
 def test_switchover(run: RunIt) -> None:
     done = run("timescaledb-switchover")
     held(done, ONE_FAULT)

@@ -17,13 +17,15 @@ from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import DrillError, UnavailableError, UsageError
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.processes import family_of, send_signal, wait_gone, wait_until
+from chaosdrills.lab.postgresql_programs import find_programs
+from chaosdrills.timescaledb import actions, probes
 from chaosdrills.timescaledb.arguments import Arguments
 from chaosdrills.timescaledb.dsn import Dsn
 from chaosdrills.timescaledb.finding import Client
 from chaosdrills.timescaledb.payload import Seal, filler
 from chaosdrills.timescaledb.readback import ReadBack
 from tests.timescaledb.conftest import StartDrill
-from tests.timescaledb.servers import ask, dsn_of, primary, replica, schemas, session, wait_whole
+from tests.timescaledb.servers import ask, dsn_of, primary, replica, schemas, session, settings, wait_whole
 
 pytestmark = pytest.mark.lab
 
@@ -43,9 +45,9 @@ def paused(node: Node) -> Iterator[None]:
             send_signal(process, signal.SIGCONT)
 
 
-def superuser(lab: Cluster) -> "psycopg.Connection[tuple[object, ...]]":
-    """A session of the superuser in the drill's database."""
-    node = primary(lab)
+def superuser(lab: Cluster, node: Node | None = None) -> "psycopg.Connection[tuple[object, ...]]":
+    """A session of the superuser in the drill's database, on the primary or on one node."""
+    node = node or primary(lab)
     told = json.loads((Path(node.cwd) / "secrets" / f"node-{node.id}.yml").read_text())
     login = told["postgresql"]["authentication"]["superuser"]
     host, port = node.endpoint.split(":")
@@ -73,7 +75,8 @@ def test_a_healthy_run(timescaledb_lab: Cluster, start_drill: StartDrill) -> Non
         assert len(seen) >= 5
         assert (np.diff(seen.seq) > 0).all()
     facts = history.header
-    assert (facts["synchronous"], facts["synchronous_commit"], facts["hypertable"]) == (True, "on", False)
+    assert (facts["synchronous"], facts["synchronous_commit"]) == (True, "on")
+    assert facts["hypertable"] is find_programs().has_timescaledb
     assert facts["timeline"] >= 1
     assert not [node.endpoint for node in timescaledb_lab.nodes if node.endpoint in str(facts)]
     assert f"stream 7 writes to {primary(timescaledb_lab).endpoint}" in drill.log
@@ -286,6 +289,43 @@ def test_too_many_connections_are_told_and_leave_no_schema(timescaledb_lab: Clus
     assert schemas(timescaledb_lab) == set()
     assert os.path.exists(Dsn.of(dsn_of(timescaledb_lab)).parameters["passfile"])
     assert ask(timescaledb_lab, "SELECT 1") == 1
+
+
+def test_two_primaries_at_once_are_told_and_never_written_to(timescaledb_lab: Cluster, start_drill: StartDrill) -> None:
+    first, second = primary(timescaledb_lab), replica(timescaledb_lab)
+    drill = start_drill(keep_schema=True)
+    drill.wait_acked(50)
+    patronis = [node.process for node in (first, second) if node.process is not None]
+    for process in patronis:
+        send_signal(process, signal.SIGSTOP)  # who would mend it
+    try:
+        with superuser(timescaledb_lab, second) as connection:
+            connection.execute("SELECT pg_promote()")
+        with pytest.raises(UnavailableError, match="two primaries at once: 127"):
+            start_drill()
+        seen = probes.primary(settings(timescaledb_lab))
+        assert seen["primaries"] == 2
+        result = drill.finish()
+    finally:
+        for process in patronis:
+            send_signal(process, signal.SIGCONT)
+    failed = {check["name"]: check["detail"] for check in result["checks"] if not check["ok"]}
+    assert "two primaries at once" in failed["read back"]
+    assert drill.history.end_ns is not None
+    assert drill.history.finals == {}
+    actions.wait_whole(120, configuration=settings(timescaledb_lab))
+    with session(timescaledb_lab) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {drill.schema} CASCADE")
+
+
+def test_two_ways_to_one_server_are_no_two_primaries(timescaledb_lab: Cluster, start_drill: StartDrill) -> None:
+    leads, dsn = primary(timescaledb_lab), Dsn.of(dsn_of(timescaledb_lab))
+    port, passfile = leads.endpoint.partition(":")[2], dsn.parameters["passfile"]
+    password = Path(passfile).read_text().splitlines()[0].rpartition(":")[2]
+    twice = f"postgresql://drill:{password}@127.0.0.1:{port},localhost:{port}/drill"
+    drill = start_drill(twice, read_from="primary", connections=2)
+    drill.wait_acked(20)
+    assert drill.finish()["unknown"] == 0
 
 
 def test_drills_do_not_know_one_another(timescaledb_lab: Cluster, start_drill: StartDrill) -> None:
