@@ -137,6 +137,10 @@ class Session:
         """A setting that the server reports by itself ("in_hot_standby"); empty if it does not."""
         return (self.pgconn.parameter_status(name.encode()) or b"").decode()
 
+    def is_pooled(self, timeout_s: float) -> bool:
+        """Whether a pooler stands between: the server's process is then not the one that libpq was told of."""
+        return self.query("SELECT pg_backend_pid()", timeout_s)[0][0] != str(self.pgconn.backend_pid)
+
     def query(self, sql: str, timeout_s: float, parameters: Sequence[object] = ()) -> list[Row]:
         """The rows that `sql` answers, as texts. Raises `ServerError`; a server that is too slow is hung up on."""
         values = [None if it is None else str(it).encode() for it in parameters]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from chaosdrills.errors import DrillError
 from chaosdrills.timescaledb import ledger
 from chaosdrills.timescaledb.arguments import Arguments
-from chaosdrills.timescaledb.client import PGconn, Session
+from chaosdrills.timescaledb.client import PGconn
 from chaosdrills.timescaledb.finding import PRIMARY, Client
 
 logger = logging.getLogger(__name__)
@@ -29,13 +29,19 @@ LOG_AGAIN_S = 10.0
 
 @dataclass(frozen=True)
 class Made:
-    """A connection for the stream `stream`, ready to be written to; `timeline` is the server's, 0 if unknown."""
+    """A connection for the stream `stream`, ready to be written to; `timeline` is the server's, 0 if unknown.
+
+    `insert` is what is sent: the name of the prepared statement, or its text where a pooler stands between, which may
+    have each transaction done by another connection of its own.
+    """
 
     stream: int
     pgconn: PGconn
     descriptor: int
     address: str
     timeline: int
+    insert: bytes
+    prepared: bool
 
 
 class Connector:
@@ -110,7 +116,9 @@ class Connector:
         session = self._client.find(PRIMARY, SEARCH_S, patient=True, stopped=self._stop.is_set)
         try:
             insert = ledger.insert_of(self._arguments.schema, self._drill_id, stream, self._arguments.payload_bytes)
-            session.prepare(ledger.STATEMENT, insert, PREPARE_S)
+            prepared = not session.is_pooled(PREPARE_S)
+            if prepared:
+                session.prepare(ledger.STATEMENT, insert, PREPARE_S)
             timeline = ledger.timeline_of(session)
             session.pgconn.nonblocking = 1
             session.pgconn.enter_pipeline_mode()
@@ -118,14 +126,16 @@ class Connector:
             session.close()
             self._stop.wait(BREATH_S)
             raise
-        self._hand_over(stream, session, timeline)
+        sent = (ledger.STATEMENT if prepared else insert).encode()
+        self._hand_over(Made(stream, session.pgconn, session.pgconn.socket, session.address, timeline, sent, prepared))
 
-    def _hand_over(self, stream: int, session: Session, timeline: int) -> None:
+    def _hand_over(self, made: Made) -> None:
+        stream, timeline = made.stream, made.timeline
         self._last_at[stream] = time.monotonic()
         if timeline and (not self.timelines or self.timelines[-1] != timeline):
             self.timelines.append(timeline)
-        logger.info("stream %d writes to %s (timeline %d)", stream, session.address, timeline)
-        self._made.put(Made(stream, session.pgconn, session.pgconn.socket, session.address, timeline))
+        logger.info("stream %d writes to %s (timeline %d)", stream, made.address, timeline)
+        self._made.put(made)
         os.write(self._bell, b".")
 
     def _tell(self, message: str) -> None:

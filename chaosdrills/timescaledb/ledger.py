@@ -59,6 +59,7 @@ def facts(session: Session) -> dict[str, Any]:
         "synchronous": synchronous,
         "isolation": isolation,
         "timeline": timeline_of(session),
+        "pooled": session.is_pooled(ASK_S),
     }
 
 
@@ -82,7 +83,6 @@ def insert_of(schema: str, drill: str, stream: int, payload_bytes: int) -> str:
 
 def drop(session: Session, schema: str, timeout_s: float) -> None:
     """Remove schema and ledger. Raises `ServerError`."""
-    session.query("SET client_min_messages = warning", timeout_s)
     session.query(f"DROP SCHEMA IF EXISTS {schema} CASCADE", timeout_s)
 
 

@@ -8,14 +8,12 @@ from collections import deque
 from collections.abc import Callable
 
 from chaosdrills.core.history import Outcome
-from chaosdrills.timescaledb import ledger
 from chaosdrills.timescaledb.client import ExecStatus, PGconn, PGresult, PsycopgError, error_of
 from chaosdrills.timescaledb.connecting import Made
 from chaosdrills.timescaledb.outcomes import NOT_WRITABLE, is_cancelled_wait, outcome_of
 from chaosdrills.timescaledb.payload import Seal
 
 Settle = Callable[[int, Outcome], None]
-STATEMENT = ledger.STATEMENT.encode()
 
 
 class Lost(Exception):
@@ -46,6 +44,8 @@ class Line:
         """Use a connection from now on."""
         self.pgconn, self.address, self.descriptor = made.pgconn, made.address, made.descriptor
         self._outcome, self._why, self.unflushed = Outcome.OK, "", False
+        self._insert = made.insert
+        self._send = made.pgconn.send_query_prepared if made.prepared else made.pgconn.send_query_params
         made.pgconn.notice_handler = self._notice
 
     def push(self, now_ns: int) -> None:
@@ -57,7 +57,7 @@ class Line:
                 number = self.waiting.popleft()
                 self.sent.append((number, now_ns))
                 seq = b"%d" % (number // self._count)
-                self.pgconn.send_query_prepared(STATEMENT, (seq, self._seal.of(seq)))
+                self._send(self._insert, (seq, self._seal.of(seq)))
                 self.pgconn.pipeline_sync()
             self.unflushed = bool(self.pgconn.flush())
         except PsycopgError as error:
