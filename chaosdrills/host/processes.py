@@ -90,10 +90,12 @@ def family_of(identities: Collection[Identity]) -> set[Identity]:
 
 
 def _children_of(pid: int) -> set[Identity]:
-    found = set()
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found |= {identify(int(child)) for child in path.read_text().split()}
+    found: set[Identity | None] = set()
+    with suppress(OSError):  # it may vanish while it is looked at, and so may each of its threads
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):
+                children = Path(f"/proc/{pid}/task/{thread}/children").read_text()
+                found |= {identify(int(child)) for child in children.split()}
     return {child for child in found if child is not None}
 
 

@@ -13,10 +13,12 @@ from chaosdrills.host.processes import Identity, identify
 def descendants(pid: int | None = None) -> list[Identity]:
     """All that descend from process `pid` (None: this one) and share our process group, as far as /proc tells."""
     found: list[Identity] = []
-    for path in Path(f"/proc/{os.getpid() if pid is None else pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in map(int, path.read_text().split()):
-                found += _family(child)
+    tasks = Path(f"/proc/{os.getpid() if pid is None else pid}/task")
+    with suppress(OSError):  # it may vanish while it is looked at, and so may each of its threads
+        for thread in os.listdir(tasks):
+            with suppress(OSError):
+                for child in map(int, (tasks / thread / "children").read_text().split()):
+                    found += _family(child)
     return found
 
 

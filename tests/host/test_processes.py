@@ -11,6 +11,7 @@ import pytest
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.processes import (
     Identity,
+    family_of,
     identify,
     is_alive,
     is_paused,
@@ -150,3 +151,17 @@ def test_a_process_is_paused_when_all_its_threads_stand_still() -> None:
         finally:
             process.kill()
     assert thread_states(identity) == set()
+
+
+def test_a_family_is_told_while_its_members_come_and_go() -> None:
+    """What vanishes while it is looked at is no member, and no error."""
+    busy = "for i in $(seq 400); do (exec 3</dev/null; true) & (true) & done; wait"
+    process = subprocess.Popen(["bash", "-c", busy])
+    root = identify(process.pid)
+    assert root is not None
+    largest = 0
+    while process.poll() is None:
+        largest = max(largest, len(family_of([root])))
+    assert process.wait(20) == 0
+    assert largest > 1
+    assert family_of([]) == set()

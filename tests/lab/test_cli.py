@@ -53,8 +53,8 @@ def test_up_status_up_down(own_state: Path) -> None:
 
 
 def test_bad_arguments_are_usage_errors(own_state: Path) -> None:
-    assert "choose one of kafka" in run("up", "redis", status=64)
-    assert "choose one of kafka" in run("down", "redis", status=64)
+    assert "choose one of kafka, timescaledb" in run("up", "redis", status=64)
+    assert "choose one of kafka, timescaledb" in run("down", "redis", status=64)
     assert "--set 'x' is not NAME=VALUE" in run("up", "kafka", "--set", "x", status=64)
     assert "80 is not a port" in run("up", "kafka", "--base-port", "80", status=64)
 
