@@ -20,7 +20,7 @@ from tests.timescaledb.servers import ask, dsn_of, primary
 
 PGBOUNCER = shutil.which("pgbouncer")
 NONE = "NO PGBOUNCER HERE: it is not on the PATH"
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(PGBOUNCER is None, reason=NONE)]
+pytestmark = pytest.mark.lab
 
 SETTINGS = """
 [databases]
@@ -54,6 +54,7 @@ def pooler(timescaledb_lab: Cluster, tmp_path: Path) -> Iterator[str]:
         process.wait(10)
 
 
+@pytest.mark.skipif(PGBOUNCER is None, reason=NONE)
 def test_a_drill_through_a_pooler_in_transaction_mode(
     timescaledb_lab: Cluster, start_drill: StartDrill, pooler: str
 ) -> None:
