@@ -23,7 +23,7 @@ import logging
 import os
 import secrets as random_secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -32,7 +32,6 @@ from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.run import EventHandlerRegistry, RunEventHandler
 from chaoslib.types import Dry
 
-from chaosdrills.core.summary import Check
 from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.faults import lock, marking
 from chaosdrills.host.processes import uninterrupted
@@ -59,9 +58,9 @@ from chaosdrills.observe.folder import journals_dir, make_folder, scrub_log
 from chaosdrills.observe.foreign import Foreign
 from chaosdrills.observe.hold import hold_of
 from chaosdrills.observe.outcome import OUTCOME, Outcome, conclude, hand_over, last_word, say_last
-from chaosdrills.observe.outside import word_left
 from chaosdrills.observe.plan import Plan
 from chaosdrills.observe.sentry import refuse_blind
+from chaosdrills.observe.steps import doubt, leave, note_error, take_word, tell_configuration, tell_left
 from chaosdrills.observe.tolerances import limits_of
 from chaosdrills.observe.watchers import Watchers
 
@@ -191,12 +190,12 @@ def before_experiment_control(
         )
         drill = _make_drill(context, plan, journals_dir(journals, os.environ), name)
         if plan.parameters.recovery == "self":
-            _doubt(drill, unnamed_of(context, _foreign.faults, heals))
+            doubt(drill, unnamed_of(context, _foreign.faults, heals))
         _watchers = Watchers(drill, shown=progress)
         _watchers.begin()
         drill.start()
         if configuration is not None:
-            _tell(configuration, service, drill.facts)
+            tell_configuration(configuration, service, drill.facts)
 
 
 def _make_drill(experiment: dict[str, Any], plan: Plan, journals: Path, name: str) -> ObservedDrill:
@@ -211,15 +210,6 @@ def _make_drill(experiment: dict[str, Any], plan: Plan, journals: Path, name: st
     drill.abort.install(lambda name: drill.cut_short(f"the signal {name}"))
     marking.set_marker(drill.mark, str(folder))
     return drill
-
-
-def _doubt(drill: ObservedDrill, unnamed: list[str]) -> None:
-    """What may have been healed by somebody is no recovery by itself."""
-    if unnamed:
-        names = ", ".join(map(repr, unnamed))
-        why = f"does {names} heal the fault? Name it in heals of the observe control, or give heals as []"
-        drill.checks.append(Check("heals are named", False, why))
-        logger.warning(f"This drill cannot be met: {why}")
 
 
 def _refuse_a_second() -> None:
@@ -303,8 +293,8 @@ def _conclude(drill: ObservedDrill, state: dict[str, Any]) -> None:
     global _outcome
     try:
         drill.give_up()
-        _take_word(drill)
-        _tell_left(drill)
+        take_word(drill)
+        tell_left(drill)
         _outcome = conclude(drill, state)
         state["chaosdrills"] = _outcome.summary
         failed = _outcome.summary["verdict"] != "met"
@@ -327,20 +317,6 @@ def _end_load(drill: ObservedDrill, status: str) -> None:
         drill.note_interruption()
     if status in INTERRUPTED_STATUSES or drill.abort.why:
         drill.note_interruption()
-
-
-def _take_word(drill: ObservedDrill) -> None:
-    """Know of heals from outside that could not be marked."""
-    healed = word_left()
-    if healed:
-        drill.checks.append(Check("healed by itself", False, f"somebody healed it from outside, unmarked: {healed}"))
-
-
-def _tell_left(drill: ObservedDrill) -> None:
-    """Say what the rollbacks, the last chance of a run, did not heal."""
-    left = drill.check_left()
-    if left:
-        logger.error(f"{left} is still not healed. Try: run 'chaos drills heal'.")
 
 
 def _finish(drill: ObservedDrill) -> None:
@@ -376,35 +352,14 @@ def _interrupting() -> Iterator[None]:
     except InterruptExecution:
         raise
     except DrillError as error:
-        _note(error.message)
-        _leave()
+        note_error(error.message)
+        leave()
         raise InterruptExecution(str(error)) from error
     except Exception as error:
         logger.debug("unexpected", exc_info=True)
-        _note(f"unexpected {type(error).__name__}: {error}")
-        _leave()
+        note_error(f"unexpected {type(error).__name__}: {error}")
+        leave()
         raise InterruptExecution(f"The observe control failed: {type(error).__name__}: {error}") from error
-
-
-def _note(reason: str) -> None:
-    """Keep the first error of a drill: it is why its verdict is not known."""
-    drill = current()
-    if drill is not None:
-        drill.note_error(reason)
-
-
-def _leave() -> None:
-    """The run is being left: what waits in the background may inject nothing."""
-    drill = current()
-    if drill is not None:
-        drill.abort.left = True
-
-
-def _tell(configuration: dict[str, Any], service: str, facts: Mapping[str, Any]) -> None:
-    """Give activities what the workload said of itself, such as `kafka_topic`; never over what the user set."""
-    for name, value in facts.items():
-        if not configuration.get(f"{service}_{name}"):
-            configuration[f"{service}_{name}"] = value
 
 
 def _stay_dry(dry: Dry) -> None:
