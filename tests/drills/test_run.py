@@ -49,7 +49,7 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     control(invalid)["rate_per_s"] = 0
     unobserved = {"title": "no drill", "description": "-", "method": [foreign("nothing")]}
     blocked = in_memory(with_foreign_fault("sleep", arguments={"seconds": 3000}))
-    held = ("--hold", "--hold-timeout", "1", "--var", "nobody=asks")
+    held = ("--hold", "--hold-timeout", "1", "--var", "partitions:int=6")
     runs = {
         "met": place.start_beside(quiet(), "met", "--journals", "elsewhere", program=RUN),
         "missed": place.start_beside(lossy(), "missed", program=RUN),
