@@ -132,9 +132,11 @@ def test_what_a_killed_drill_left_at_work_is_ended_before_its_heal(fault, lamp, 
     """It would hit what is healed already."""
     pid = tmp_path / "pid"
     script = f"sleep 300 & echo $! > {pid}.new; mv {pid}.new {pid}; wait; rm {lamp}"
-    argv = [sys.executable, "-c", CODE, json.dumps(["command", asdict(on(lamp, 300.0, inject=["sh", "-c", script]))])]
+    target = on(lamp, 300.0, inject=["sh", "-c", script])
+    argv = [sys.executable, "-c", CODE, json.dumps(["command", asdict(target)])]
     with subprocess.Popen(argv, stdin=subprocess.PIPE) as injector:
-        assert wait_until(pid.exists, 30)
+        noted = command._begun(target)
+        assert wait_until(lambda: pid.exists() and noted.exists() and noted.stat().st_size > 0, 30)
         injector.kill()
     assert identify(int(pid.read_text())) is not None
     assert results() == ["healed"]
