@@ -60,7 +60,7 @@ from chaosdrills.observe.hold import hold_of
 from chaosdrills.observe.outcome import OUTCOME, Outcome, conclude, hand_over, last_word, say_last
 from chaosdrills.observe.plan import Plan
 from chaosdrills.observe.sentry import refuse_blind
-from chaosdrills.observe.steps import doubt, leave, note_error, take_word, tell_configuration, tell_left
+from chaosdrills.observe.steps import doubt, leave, marker_of, note_error, take_word, tell_configuration, tell_left
 from chaosdrills.observe.tolerances import limits_of
 from chaosdrills.observe.watchers import Watchers
 
@@ -208,7 +208,7 @@ def _make_drill(experiment: dict[str, Any], plan: Plan, journals: Path, name: st
     set_current(drill)
     _concerned = drill
     drill.abort.install(lambda name: drill.cut_short(f"the signal {name}"))
-    marking.set_marker(drill.mark, str(folder))
+    marking.set_marker(marker_of(drill), str(folder))
     return drill
 
 

@@ -5,11 +5,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.core.summary import Check
+from chaosdrills.faults import lock, marking
 from chaosdrills.observe.current import current
 from chaosdrills.observe.drill import ObservedDrill
 from chaosdrills.observe.outside import word_left
 
 logger = logging.getLogger("chaostoolkit")
+
+
+def marker_of(drill: ObservedDrill) -> marking.Marker:
+    """Marks in the drill's record; from its first fault on the drill keeps the lock until it has ended.
+
+    A fault of another one while this is still watched or read back would be taken for what this one did.
+    """
+
+    def mark(name: str, label: str, at_ns: int | None = None) -> None:
+        if name == "fault_begin":
+            lock.hold(str(drill.folder), keep=True)
+        drill.mark(name, label, at_ns)
+
+    return mark
 
 
 def doubt(drill: ObservedDrill, unnamed: list[str]) -> None:

@@ -15,6 +15,7 @@ from chaoslib.types import Dry
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults import lock, marking
 from chaosdrills.faults.heal_log import outstanding
+from chaosdrills.faults.healing import release_when_healed
 from chaosdrills.faults.injection import inject
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.node import node_target
@@ -317,6 +318,16 @@ def test_what_a_drill_runs_itself_hands_nothing_over(monkeypatch: pytest.MonkeyP
     assert "CHAOSDRILLS_OUTCOME" not in os.environ
     registry.finish({"experiment": {}, "status": "failed"})
     assert json.loads((tmp_path / "outcome.json").read_text())["status"] == "failed"
+
+
+def test_the_lock_is_kept_from_the_first_fault_until_the_drill_has_ended() -> None:
+    begin(experiment())
+    assert lock.holder() is None
+    marking.mark("fault_begin", "kill of a broker")
+    release_when_healed()
+    assert lock.holder() is not None, "another drill's fault would be taken for what this one did"
+    control.cleanup_control()
+    assert lock.holder() is None
 
 
 def test_nothing_is_injected_any_more_once_the_method_is_left() -> None:
