@@ -31,8 +31,10 @@ def run_of(summary: Mapping[str, Any] | None, rto_at_least_s: float | None = Non
     if summary is None:
         return Run()
     verdict = summary.get("verdict")
-    rto: Mapping[str, Any] = next((each for each in summary.get("objectives") or () if each.get("name") == "rto"), {})
-    actual_s = rto.get("actual") if rto.get("verdict") in ("met", "missed") else None
+    judged = [each for each in summary.get("objectives") or () if each.get("name") in ("rto", "freshness")]
+    known = [each.get("actual") for each in judged if each.get("verdict") in ("met", "missed")]
+    whole = judged and len(known) == len(judged) and None not in known
+    actual_s = max(known) if whole else None  # recovery is over when data is fresh too, where that is judged
     return Run(
         "met" if verdict == "met" else "missed" if verdict == "missed" else "unknown",
         actual_s,

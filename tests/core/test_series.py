@@ -75,3 +75,14 @@ def test_what_is_not_known_is_counted_and_never_left_out() -> None:
 )
 def test_the_worst_verdict(verdicts: Any, worst: str) -> None:
     assert together([Run(verdict) for verdict in verdicts])["verdict"] == worst
+
+
+@pytest.mark.parametrize(
+    ("fresh", "actual_s"),
+    [({"actual": 43.7, "verdict": "met"}, 43.7), ({"actual": 0.5, "verdict": "met"}, 2.0),
+     ({"actual": None, "verdict": "unknown"}, None), ({"actual": None, "verdict": "missed"}, None)],
+)  # fmt: skip
+def test_where_fresh_data_is_judged_recovery_lasts_until_data_is_fresh(fresh: dict[str, Any], actual_s: float) -> None:
+    rto = {"name": "rto", "actual": 2.0, "verdict": "met"}
+    summary = {"verdict": "met", "objectives": [rto, {"name": "freshness", **fresh}], "loss": {"lost": 0}}
+    assert run_of(summary).rto_actual_s == actual_s
