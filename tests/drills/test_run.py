@@ -24,6 +24,7 @@ from tests.drills.chaos import (
 pytestmark = pytest.mark.lab
 
 FIVE = ["Verdict", "RTO", "Lost", "Why", "Report"]
+SIGNALS = [it.name for it in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(it) != signal.SIG_IGN]  # nohup
 RUN, REPEAT = ("chaosdrills", "run"), ("chaosdrills", "repeat")
 
 
@@ -58,7 +59,7 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
         "invalid": place.start_beside(invalid, "invalid", program=RUN),
         "unobserved": place.start_beside(unobserved, "unobserved", program=RUN),
         "interrupted": place.start_beside(blocked, "interrupted", program=RUN),
-        "terminated": place.start_beside(blocked, "terminated", program=RUN),
+        **{name: place.start_beside(blocked, name, program=RUN) for name in SIGNALS},
         "twice": place.start_beside(quiet(), "twice", "-n", "2", program=REPEAT),
         "stopped": place.start_beside(lossy(), "stopped", "-n", "3", "--stop-on-miss", "--json", program=REPEAT),
         "cut short": place.start_beside(blocked, "cut short", "-n", "3", "--json", program=REPEAT),
@@ -115,13 +116,14 @@ def test_ctrl_c_ends_it_cleanly(started: dict[str, Run]) -> None:
     assert wait_until(lambda: run.living() == [], 15)
 
 
-def test_sigterm_is_passed_on(started: dict[str, Run]) -> None:
-    run = started["terminated"]
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_is_passed_on_and_ends_it_in_good_order(started: dict[str, Run], name: str) -> None:
+    run = started[name]
     run.wait_for("Action: somebody else's fault")
-    os.kill(run.process.pid, signal.SIGTERM)
+    os.kill(run.process.pid, signal.Signals[name])
     assert run.end(90) == 130, run.log
     assert run.line("Verdict") == "unknown"
-    assert run.line("Why").startswith('aborted by the signal SIGTERM in the phase "somebody else\'s fault"')
+    assert run.line("Why").startswith(f'aborted by the signal {name} in the phase "somebody else\'s fault"')
     assert "Let's rollback" in run.log
     assert wait_until(lambda: run.living() == [], 15)
 
