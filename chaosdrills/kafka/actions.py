@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
+from chaosdrills.core.values import seconds
 from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.faults import injection
 from chaosdrills.faults.heal_log import Entry
@@ -204,7 +205,7 @@ def restart_brokers(
 
         connection = connection_of(configuration, secrets)
         means = targeting.Means.of(given, secrets)
-        wanted, in_sync_s = restart.brokers_of(brokers), targeting.seconds("in_sync_timeout_s", in_sync_timeout_s)
+        wanted, in_sync_s = restart.brokers_of(brokers), seconds("in_sync_timeout_s", in_sync_timeout_s)
         begun = time.monotonic()
         with alone():
             order = restart.restart(wanted, means, connection, in_sync_s, logger.info)

@@ -1,11 +1,11 @@
 """The arguments of the Kafka workload, checked before anything is connected."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from chaosdrills.core.values import count, mapping, refuse_unknown, seconds_of_a_day, truth
 from chaosdrills.errors import UsageError
 from chaosdrills.kafka.client import Connection
 from chaosdrills.kafka.payload import head
@@ -178,12 +178,7 @@ def own_name(drill_id: str) -> str:
 
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:
-    known = [it.name for it in fields(Arguments)]
-    for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known)}."
-            raise UsageError(f"the Kafka workload has no argument {name!r}.", hint)
+    refuse_unknown("the Kafka workload", given, [it.name for it in fields(Arguments)])
 
 
 def _text(name: str, value: Any) -> str:
@@ -192,41 +187,16 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _count(name: str, value: Any) -> int:
-    """A whole number from 1; experiments often have numbers as texts, from the environment."""
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value) if len(value) < 20 else -1
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 1 << 31:
-        raise UsageError(f"{name} is {value!r}.", "give a whole number from 1 up.")
-    return value
-
-
 def _number(name: str, value: Any) -> int:
     """A whole number from 0."""
-    return 0 if str(value).strip() == "0" else _count(name, value)
+    return 0 if str(value).strip() == "0" else count(name, value)
 
 
 def _optional_seconds(name: str, value: Any) -> float | None:
     """Seconds above 0; none for null and for an empty text, as an environment variable that is not set gives."""
     if value is None or value == "":
         return None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if isinstance(value, bool) or not 0 < seconds < 86_400:
-        raise UsageError(f"{name} is {value!r}.", "give seconds, above 0 and below a day.")
-    return seconds
-
-
-def truth(name: str, value: Any) -> bool:
-    """True or false; configuration and environment have them as texts. Raises `UsageError`."""
-    texts = {"true": True, "1": True, "false": False, "0": False}
-    if isinstance(value, str) and value.lower() in texts:
-        return texts[value.lower()]
-    if not isinstance(value, bool):
-        raise UsageError(f"{name} is {value!r}.", "give true or false.")
-    return value
+    return seconds_of_a_day(name, value)
 
 
 def _optional_truth(name: str, value: Any) -> bool | None:
@@ -240,31 +210,25 @@ def _acks(name: str, value: Any) -> str:
     return text
 
 
-def _object(name: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{name} is not an object.", 'write {"name": value}.')
-    return value
-
-
 def _texts(name: str, value: Any) -> Mapping[str, str]:
-    pairs = _object(name, value).items()
+    pairs = mapping(name, value).items()
     return {key: str(it).lower() if isinstance(it, bool) else str(it) for key, it in pairs}
 
 
 _CHECKS: Mapping[str, Any] = {
-    "partitions": _count,
-    "replication_factor": _count,
-    "min_insync_replicas": _count,
-    "payload_bytes": _count,
+    "partitions": count,
+    "replication_factor": count,
+    "min_insync_replicas": count,
+    "payload_bytes": count,
     "acks": _acks,
     "enable_idempotence": _optional_truth,
     "reader": truth,
     "keep_topic": truth,
     "topic_config": _texts,
-    "properties": _object,
-    "secrets": _object,
-    "producer_properties": _object,
-    "consumer_properties": _object,
+    "properties": mapping,
+    "secrets": mapping,
+    "producer_properties": mapping,
+    "consumer_properties": mapping,
     "consumers": _number,
     "session_timeout_s": _optional_seconds,
 }

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chaosdrills.core.values import seconds
 from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.faults.fault import Fault, Target
 from chaosdrills.faults.node import NodeFault
@@ -148,7 +149,7 @@ def _bounds(func: str, given: Mapping[str, Any], means: Means) -> list[str]:
     bounds = []
     if func == "restart_brokers":
         bounds.append("one broker at a time, and none before all replicas are in sync")
-        bounds.append(f"{targeting.seconds('in_sync_timeout_s', given['in_sync_timeout_s']):g} s for the replicas")
+        bounds.append(f"{seconds('in_sync_timeout_s', given['in_sync_timeout_s']):g} s for the replicas")
     elif means.target == "lab":
         bounds.append("nodes of the lab and nothing else")
     else:

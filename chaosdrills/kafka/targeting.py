@@ -11,27 +11,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chaosdrills.core.values import seconds, truth
 from chaosdrills.errors import UnavailableError, UsageError
-from chaosdrills.faults.command import TIMEOUT_S, Command, argv_of, command_target, filled
+from chaosdrills.faults.command import TIMEOUT_S, Command, command_target, filled
 from chaosdrills.faults.fault import Fault, Target
 from chaosdrills.faults.isolate import Isolate, isolate_target
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.lab import is_lab, reachable_lab
+from chaosdrills.faults.means import TARGETS, argvs_of
 from chaosdrills.faults.node import node_target
 from chaosdrills.faults.pause import Pause
 from chaosdrills.faults.slow import Slow, slow_target
 from chaosdrills.faults.stop import Stop, stopping_within
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.kafka import health
-from chaosdrills.kafka.arguments import truth
 from chaosdrills.kafka.client import Admin, Connection
 from chaosdrills.kafka.roles import NO_BROKER, VIEW_TIMEOUT_S, Chosen, Wish, choose
 
 SERVICE = "kafka"
-TARGETS = ("lab", "command")
-STEPS = ("inject", "heal", "check")
 PLACEHOLDERS = ("broker", "host", "port")
-SHORTEST_SECRET = 4
 DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause(), Isolate(), Slow())}
 """What can be done to a node of the lab, by the names that a command's deed has too."""
 
@@ -58,19 +56,10 @@ class Means:
         target = given.get("target") or "lab"
         if target not in TARGETS:
             raise UsageError(f"there is no target {target!r}.", f"choose one of {', '.join(TARGETS)}.")
-        needed = {"inject", "heal"} if target == "command" else set()
-        argvs = {step: argv_of(step, given.get(step), step in needed) for step in STEPS}
-        for step, argv in argvs.items():
-            if argv and target != "command":
-                raise UsageError(
-                    f"{step} is given, but the target is {target!r}, which runs no command.",
-                    "give the target 'command', or leave it out.",
-                )
-            filled(step, argv, dict.fromkeys(PLACEHOLDERS, ""))
-            _refuse_secrets(step, argv, secrets or {})
+        argvs = argvs_of(given, target, PLACEHOLDERS, secrets or {})
         return Means(
             target,
-            {step: argv for step, argv in argvs.items() if argv},
+            argvs,
             seconds("timeout_s", given.get("timeout_s", TIMEOUT_S)),
             whole("max_targets", given.get("max_targets", 1), 1),
             truth("degraded_ok", given.get("degraded_ok", False)),
@@ -182,17 +171,6 @@ def whole(name: str, given: Any, least: int) -> int:
     return value
 
 
-def seconds(name: str, given: Any) -> float:
-    """A time in seconds, above 0. Raises `UsageError`."""
-    try:
-        value = -1.0 if isinstance(given, bool) else float(given)
-    except (TypeError, ValueError):
-        value = -1.0
-    if not 0 < value < 1e6:
-        raise UsageError(f"{name} is {given!r}.", "give seconds, above 0.")
-    return value
-
-
 def milliseconds(name: str, given: Any) -> float:
     """A time in milliseconds, from 0 up. Raises `UsageError`."""
     try:
@@ -221,12 +199,3 @@ def _by_command(deed: str, role: str, chosen: Chosen, means: Means, address: str
     values = {"broker": str(chosen.node_id)} | ({"host": host, "port": port} if address else {})
     argvs = {step: filled(step, argv, values) for step, argv in means.argvs.items()}
     return command_target(SERVICE, chosen.label, role, deed, argvs, means.timeout_s, chosen.node_id)
-
-
-def _refuse_secrets(name: str, argv: Sequence[str], secrets: Mapping[str, Any]) -> None:
-    values = [value for value in secrets.values() if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
-    if any(value in word for word in argv for value in values):
-        raise UsageError(
-            f"{name} holds a secret, which would be in the heal log and in the list of processes.",
-            "have the command read it from its environment or from a file.",
-        )

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.errors import DrillError
-from chaosdrills.faults import lock
 from chaosdrills.observe.activities import hit_nothing, refused
 from chaosdrills.observe.drill import ObservedDrill
+from chaosdrills.observe.steps import marker_of
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -25,8 +25,7 @@ class Foreign:
         """Before the activity: mark its begin. Raises `DrillError` if it is a fault that must not be injected."""
         name = activity.get("name", "")
         if _is_foreign(activity, self.faults) and not drill.method_over:
-            lock.hold(str(drill.folder), keep=True)
-            drill.mark("fault_begin", name)
+            marker_of(drill)("fault_begin", name, None)
             drill.not_undone.add(name)
         if _is_foreign(activity, self._heals) and not drill.over:
             _mark_or_note(drill, "heal_begin", name)  # a heal is done whether it can be marked or not

@@ -1,11 +1,11 @@
 """The arguments of the PostgreSQL workload, checked before anything is connected."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from chaosdrills.core.values import count, mapping, refuse_unknown, seconds_of_a_day, truth
 from chaosdrills.errors import UsageError
 from chaosdrills.timescaledb.dsn import CLIENTS, CONNECT_TIMEOUT_S, PLAIN, WATCHFUL, Dsn
 from chaosdrills.timescaledb.payload import filler
@@ -102,12 +102,7 @@ def own_name(drill_id: str) -> str:
 
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:
-    known = [it.name for it in fields(Arguments)]
-    for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known)}."
-            raise UsageError(f"the PostgreSQL workload has no argument {name!r}.", hint)
+    refuse_unknown("the PostgreSQL workload", given, [it.name for it in fields(Arguments)])
 
 
 def _text(name: str, value: Any) -> str:
@@ -116,46 +111,12 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _count(name: str, value: Any) -> int:
-    """A whole number from 1; experiments often have numbers as texts, from the environment."""
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value) if len(value) < 20 else -1
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 1 << 31:
-        raise UsageError(f"{name} is {value!r}.", "give a whole number from 1 up.")
-    return value
-
-
-def _seconds(name: str, value: Any) -> float:
-    try:
-        seconds = -1.0 if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if not 0 < seconds < 86_400:
-        raise UsageError(f"{name} is {value!r}.", "give seconds, above 0 and below a day.")
-    return seconds
-
-
-def _truth(name: str, value: Any) -> bool:
-    texts = {"true": True, "1": True, "false": False, "0": False}
-    if isinstance(value, str) and value.lower() in texts:
-        return texts[value.lower()]
-    if not isinstance(value, bool):
-        raise UsageError(f"{name} is {value!r}.", "give true or false.")
-    return value
-
-
-def _object(name: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{name} is not an object.", 'write {"name": value}.')
-    return value
-
-
 _CHECKS: Mapping[str, Any] = {
-    "keep_schema": _truth,
-    "connections": _count,
-    "pipeline": _count,
-    "payload_bytes": _count,
-    "connect_timeout_s": _seconds,
-    "answer_timeout_s": _seconds,
-    "secrets": _object,
+    "keep_schema": truth,
+    "connections": count,
+    "pipeline": count,
+    "payload_bytes": count,
+    "connect_timeout_s": seconds_of_a_day,
+    "answer_timeout_s": seconds_of_a_day,
+    "secrets": mapping,
 }

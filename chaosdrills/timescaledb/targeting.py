@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chaosdrills.core.values import seconds, truth
 from chaosdrills.errors import UnavailableError, UsageError
-from chaosdrills.faults.command import TIMEOUT_S, Command, argv_of, command_target, filled
+from chaosdrills.faults.command import TIMEOUT_S, Command, command_target, filled
 from chaosdrills.faults.fault import Fault, Target
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.lab import is_lab, reachable_lab
+from chaosdrills.faults.means import TARGETS, argvs_of
 from chaosdrills.faults.node import node_target, server_target
 from chaosdrills.faults.pause import Pause
 from chaosdrills.faults.stop import Stop, stopping_within
@@ -27,11 +29,8 @@ from chaosdrills.timescaledb.roles import ETCD, Chosen, choose
 from chaosdrills.timescaledb.way import Way
 
 SERVICE = "timescaledb"
-TARGETS = ("lab", "command")
 NODE, POSTMASTER = PARTS = ("node", "postmaster")
-STEPS = ("inject", "heal", "check")
 PLACEHOLDERS = ("node", "host", "port")
-SHORTEST_SECRET = 4
 DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause())}
 
 
@@ -52,20 +51,10 @@ class Means:
         for name, value, known in (("target", target, TARGETS), ("what", what, PARTS)):
             if value not in known:
                 raise UsageError(f"{name} is {value!r}.", f"choose one of {', '.join(known)}.")
-        needed = {"inject", "heal"} if target == "command" else set()
-        argvs = {step: argv_of(step, given.get(step), step in needed) for step in STEPS}
-        for step, argv in argvs.items():
-            if argv and target != "command":
-                raise UsageError(
-                    f"{step} is given, but the target is {target!r}, which runs no command.",
-                    "give the target 'command', or leave it out.",
-                )
-            filled(step, argv, dict.fromkeys(PLACEHOLDERS, ""))
-            _refuse_secrets(step, argv, secrets or {})
+        argvs = argvs_of(given, target, PLACEHOLDERS, secrets or {})
         timeout_s = seconds("timeout_s", given.get("timeout_s", TIMEOUT_S))
-        return Means(
-            target, what, {step: it for step, it in argvs.items() if it}, timeout_s, bool(given.get("degraded_ok"))
-        )
+        degraded_ok = truth("degraded_ok", given.get("degraded_ok", False))
+        return Means(target, what, argvs, timeout_s, degraded_ok)
 
 
 @dataclass(frozen=True)
@@ -96,17 +85,6 @@ def lab_of(means: Means, way: Way) -> Cluster | None:
     return None
 
 
-def seconds(name: str, given: Any) -> float:
-    """A time in seconds, above 0. Raises `UsageError`."""
-    try:
-        value = -1.0 if isinstance(given, bool) else float(given)
-    except (TypeError, ValueError):
-        value = -1.0
-    if not 0 < value < 1e6:
-        raise UsageError(f"{name} is {given!r}.", "give seconds, above 0.")
-    return value
-
-
 def _in_lab(deed: str, role: str, chosen: Chosen, means: Means, lab: Cluster) -> Target:
     if means.what == POSTMASTER:
         if deed != "kill" or role == ETCD:
@@ -130,13 +108,4 @@ def _refuse_degraded(means: Means, way: Way) -> None:
         raise UnavailableError(
             f"the cluster is degraded already ({lacks}): nothing was injected.",
             "mend it first; 'degraded_ok' injects all the same.",
-        )
-
-
-def _refuse_secrets(name: str, argv: Sequence[str], secrets: Mapping[str, Any]) -> None:
-    values = [value for value in secrets.values() if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
-    if any(value in word for word in argv for value in values):
-        raise UsageError(
-            f"{name} holds a secret, which would be in the heal log and in the list of processes.",
-            "have the command read it from its environment or from a file.",
         )

@@ -6,6 +6,7 @@ import pytest
 
 from chaosdrills.errors import UsageError
 from chaosdrills.timescaledb.arguments import Arguments
+from chaosdrills.timescaledb.targeting import Means
 
 DSN = {"dsn": "postgresql://me:hunter2@one,two/x"}
 
@@ -50,3 +51,12 @@ def test_before_a_run_only_what_is_known_is_checked() -> None:
     Arguments.check({"dsn": "${timescaledb_dsn}", "connections": "${connections}", "read_from": "primary"})
     with pytest.raises(UsageError, match="read_from is 'nowhere'"):
         Arguments.check({"dsn": "${timescaledb_dsn}", "read_from": "nowhere"})
+
+
+def test_a_text_that_says_false_lets_no_degraded_cluster_be_hit() -> None:
+    commands = {"target": "command", "inject": ["down"], "heal": ["up"]}
+    assert [Means.of({**commands, "degraded_ok": it}).degraded_ok for it in ("false", False, "true")] == [
+        False,
+        False,
+        True,
+    ]
