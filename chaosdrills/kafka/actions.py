@@ -10,20 +10,19 @@ what to install, `chaos discover` still lists all, and brokers are still healed.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
 from chaosdrills.core.values import seconds
-from chaosdrills.errors import DrillError, UsageError
+from chaosdrills.errors import UsageError
 from chaosdrills.faults import injection
 from chaosdrills.faults.heal_log import Entry
 from chaosdrills.faults.healing import alone, heal_outstanding
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.node import node_target
 from chaosdrills.kafka import deeds
+from chaosdrills.observe.actions import refusing
 
 __all__ = [
     "elect_preferred_leaders",
@@ -199,7 +198,7 @@ def restart_brokers(
     cluster is not in sync before, or one does not stop, start or catch up.
     """
     given = locals()
-    with failing():
+    with refusing():
         from chaosdrills.kafka import restart, targeting
         from chaosdrills.kafka.admin import connection_of
 
@@ -221,7 +220,7 @@ def start_broker(
     A heal of some, whatever fault it was, first hit first: idempotent, and marked if it has something to do. Returns
     when they accept connections, with `{"healed": 2, "nothing_to_do": 0}`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka.roles import NO_BROKER, require_role
         from chaosdrills.kafka.targeting import whole
 
@@ -242,7 +241,7 @@ def heal_brokers(configuration: Configuration = None, secrets: Secrets = None) -
     something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`. Fails, keeping what
     is left in the heal log, if a broker does not come back.
     """
-    with failing():
+    with refusing():
         return _healed(configuration, lambda entry: True)
 
 
@@ -253,7 +252,7 @@ def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, se
     and leaves other topics alone. Expects all brokers of the lab, and elsewhere all that hold a replica. Returns
     `{"brokers": 3, "under_replicated": 0, "preferred": true, "waited_s": 4.2}`; fails with what is still missing.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka import health
         from chaosdrills.kafka.admin import connection_of
 
@@ -283,7 +282,7 @@ def wait_in_sync(
     `topic` (empty: the drill's own), `timeout_s` seconds. Returns `{"in_sync": 1, "brokers": "2", "waited_s": 9.1}`;
     fails with the replicas that are in sync then.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka.admin import connection_of
         from chaosdrills.kafka.partitions import wait_in_sync as wait
 
@@ -306,7 +305,7 @@ def elect_preferred_leaders(
     Of `topic` (empty: the drill's own), or of the whole cluster if `all_topics`. Returns `{"partitions": 6, "moved": 2,
     "waited_s": 0.4}`; fails with those that are not after `timeout_s`: their first replica may be down or out of sync.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka import admin
 
         connection = admin.connection_of(configuration, secrets)
@@ -331,7 +330,7 @@ def kill_consumer(
     Needs the workload's argument `consumers`. Marks itself in the drill's record. Returns `{"killed": 1, "consumer": 2,
     "what": "kill -9 of consumer 2 (owner of t/0)"}`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka import consumers
         from chaosdrills.kafka.admin import connection_of
 
@@ -346,23 +345,12 @@ def heal_consumers(configuration: Configuration = None, secrets: Secrets = None)
 
     Marked if it has something to do. Returns when they own partitions again, with `{"healed": 1, "nothing_to_do": 0}`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka.consumers import SERVICE as CONSUMERS
 
         healing = heal_outstanding(CONSUMERS, lambda entry: not entry.held)
         healing.demand()
         return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}
-
-
-@contextmanager
-def failing() -> Iterator[None]:
-    """Turn an error with its hint into the one that the Chaos Toolkit expects."""
-    try:
-        yield
-    except DrillError as error:
-        raise ActivityFailed(str(error)) from error
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ActivityFailed(f"an argument cannot be used: {error}. Try: correct it in the experiment.") from error
 
 
 def drill_topic(configuration: Configuration = None) -> str:
@@ -371,7 +359,7 @@ def drill_topic(configuration: Configuration = None) -> str:
 
 
 def _hit(deed: str, done: str, given: dict) -> dict:
-    with failing():
+    with refusing():
         return deeds.hit(deed, done, given, drill_topic(given["configuration"]))
 
 

@@ -13,7 +13,8 @@ As in `chaosdrills.kafka.actions`, what needs the driver is imported when it is 
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.kafka.actions import drill_topic, failing
+from chaosdrills.kafka.actions import drill_topic
+from chaosdrills.observe.actions import refusing
 
 __all__ = [
     "active_controller",
@@ -43,7 +44,7 @@ def cluster_health(
     ask for. `not_preferred` leaders do not make it unhealthy.
     Fails only if no broker answers, or we are refused.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka.admin import connection_of
         from chaosdrills.kafka.overview import overview_of
 
@@ -57,7 +58,7 @@ def cluster_whole(configuration: Configuration = None, secrets: Secrets = None) 
     Returns `{"whole": true, "brokers": 3, "under_replicated": 0, "offline": 0, "not_preferred": 0, "lacks": ""}`;
     `lacks` says in words what is missing. Fails only if no broker answers.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka import health
         from chaosdrills.kafka.admin import connection_of
 
@@ -75,7 +76,7 @@ def cluster_whole(configuration: Configuration = None, secrets: Secrets = None) 
 
 def brokers(timeout_s: float = 10.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """Which brokers are registered: `{"brokers": 3, "ids": "1, 2, 3"}`."""
-    with failing():
+    with refusing():
         from chaosdrills.kafka.admin import connection_of
         from chaosdrills.kafka.client import Admin
 
@@ -89,7 +90,7 @@ def active_controller(timeout_s: float = 10.0, configuration: Configuration = No
     Any broker is asked, and passes it on to the controller; metadata does not tell. Waits for one while it is elected,
     and fails if there is none within `timeout_s`. Needs the right to describe the cluster.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka import quorum
         from chaosdrills.kafka.admin import connection_of
 
@@ -103,7 +104,7 @@ def partition_leader(
 
     Returns `{"leader": 2, "preferred": 2, "in_sync": 3, "replicas": 3}`; `leader` is -1 while there is none.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka.admin import connection_of
         from chaosdrills.kafka.client import Admin
         from chaosdrills.kafka.roles import Wish, find_partition
@@ -126,7 +127,7 @@ def partition_leaders(
     Returns `{"partitions": 2, "offline": 0, "not_preferred": 0, "leaders": 2, "leader_of_0": 1, "leader_of_1": 3}`:
     `leaders` counts the brokers that lead one, and a leader is -1 while there is none.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka import partitions
 
         _, found = _look(configuration, secrets, _named(topic, configuration), timeout_s)
@@ -152,7 +153,7 @@ def in_sync_replicas(
     Returns `{"in_sync": 2, "replicas": 3, "min_in_sync": 2, "spare": 0, "ids": "1, 3", "missing_ids": "2"}`: `spare` is
     how many more may go until writes with acks=all are refused, below 0 where they are.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka.partitions import min_isr_of
         from chaosdrills.kafka.roles import find_partition
 
@@ -177,7 +178,7 @@ def under_replicated(
 
     Returns `{"under_replicated": 1, "partitions": 60, "which": "orders/3"}`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka import partitions
 
         _, found = _look(configuration, secrets, topic, timeout_s)
@@ -192,7 +193,7 @@ def under_min_isr(
 
     They refuse writes with acks=all. Returns `{"under_min_isr": 1, "partitions": 60, "which": "orders/3"}`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka import partitions
 
         admin, found = _look(configuration, secrets, topic, timeout_s)
@@ -207,7 +208,7 @@ def offline_partitions(
 
     Returns `{"offline": 1, "partitions": 60, "which": "orders/3"}`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.kafka import partitions
 
         _, found = _look(configuration, secrets, topic, timeout_s)
@@ -229,7 +230,7 @@ def consumer_lag(
     committed, which lies in `worst_partition`; `worst_records` is the lag there. Fails if the topic is unknown, or the
     group has committed nothing for it: a group that does not exist looks the same.
     """
-    with failing():
+    with refusing():
         from chaosdrills.errors import UsageError
         from chaosdrills.kafka.admin import connection_of
         from chaosdrills.kafka.lag import lag_of

@@ -50,3 +50,13 @@ def failing() -> Iterator[None]:
         yield
     except DrillError as error:
         raise ActivityFailed(str(error)) from error
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """As `failing`, and also for an argument of a type that cannot be used."""
+    with failing():
+        try:
+            yield
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ActivityFailed(f"an argument cannot be used: {error}. Try: correct it in the experiment.") from error

@@ -11,13 +11,10 @@ All take the cluster from the experiment's configuration (`chaosdrills.timescale
 # mypy: disable-error-code="type-arg"
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.errors import DrillError
+from chaosdrills.observe.actions import refusing
 from chaosdrills.timescaledb import deeds
 
 __all__ = [
@@ -58,7 +55,7 @@ def kill_node(
     command hits nothing on a degraded cluster unless `degraded_ok`. Marks itself in the drill's record. Returns
     `{"killed": 1, "node": 1, "what": "kill -9 of node 1 (primary)"}`, of a command with its last lines as `output`.
     """
-    with failing():
+    with refusing():
         return deeds.hit("kill", "killed", locals())
 
 
@@ -79,7 +76,7 @@ def stop_node(
     Patroni stops PostgreSQL and gives its leadership up before it ends. All arguments are those of `kill_node`. Returns
     `{"stopped": 1, "node": 1, "what": "stop of node 1 (primary)"}`.
     """
-    with failing():
+    with refusing():
         return deeds.hit("stop", "stopped", locals())
 
 
@@ -100,7 +97,7 @@ def pause_node(
     It answers nothing and closes nothing, and goes on when it is healed. All arguments are those of `kill_node`.
     Returns `{"paused": 1, "node": 1, "what": "pause of node 1 (primary)"}`.
     """
-    with failing():
+    with refusing():
         return deeds.hit("pause", "paused", locals())
 
 
@@ -111,7 +108,7 @@ def hold_back_wal(configuration: Configuration = None, secrets: Secrets = None) 
     by `heal_nodes`, which lets them go on. Marks itself in the drill's record. Returns `{"held": 1, "what": "pause of
     walsender of node 1 (primary)"}`; fails if no standby streams, or elsewhere than on the lab.
     """
-    with failing():
+    with refusing():
         return deeds.hold_back(locals())
 
 
@@ -122,7 +119,7 @@ def heal_nodes(configuration: Configuration = None, secrets: Secrets = None) -> 
     command of this drill. Leaves the lab alone where the experiment talks to another cluster. Marked if it has
     something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`.
     """
-    with failing():
+    with refusing():
         return deeds.healed(configuration, lambda entry: True)
 
 
@@ -133,7 +130,7 @@ def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, se
     for. Returns `{"servers": 2, "standbys": 1, "synchronous": 1, "timeline": 2, "waited_s": 6.1}`; fails with what is
     still missing after `timeout_s`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.timescaledb import health
         from chaosdrills.timescaledb.way import way_of
 
@@ -156,7 +153,7 @@ def switch_over(
     Needs timescaledb_patroni. Marked as a fault, which nothing heals. Returns `{"switched": 1, "before": "node1",
     "after": "node2", "what": "switchover from node1"}`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.timescaledb.way import way_of
 
         return deeds.switch_over(way_of(configuration, secrets), candidate, float(timeout_s))
@@ -174,7 +171,7 @@ def restart_postgresql(
     Needs timescaledb_patroni. Marked as a fault, which nothing heals. Returns `{"restarted": 1, "member": "node1",
     "what": "restart of PostgreSQL on node1 (primary)", "said": "restarted successfully"}`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.timescaledb.way import way_of
 
         return deeds.restart(way_of(configuration, secrets), role, int(node_id), float(timeout_s))
@@ -192,18 +189,7 @@ def reinitialise_replica(
     The replica is chosen as in `kill_node`. Needs timescaledb_patroni. Marked as a fault, which nothing heals. Returns
     `{"reinitialised": 1, "member": "node2", "what": "reinitialisation of node2 (replica)", "said": "..."}`.
     """
-    with failing():
+    with refusing():
         from chaosdrills.timescaledb.way import way_of
 
         return deeds.reinitialise(way_of(configuration, secrets), role, int(node_id), float(timeout_s))
-
-
-@contextmanager
-def failing() -> Iterator[None]:
-    """Turn an error with its hint into the one that the Chaos Toolkit expects."""
-    try:
-        yield
-    except DrillError as error:
-        raise ActivityFailed(str(error)) from error
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ActivityFailed(f"an argument cannot be used: {error}. Try: correct it in the experiment.") from error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.timescaledb.actions import failing
+from chaosdrills.observe.actions import refusing
 
 if TYPE_CHECKING:
     from chaosdrills.timescaledb.overview import Overview
@@ -33,7 +33,7 @@ def cluster_whole(configuration: Configuration = None, secrets: Secrets = None) 
     Returns `{"whole": true, "servers": 2, "silent": 0, "primaries": 1, "standbys": 1, "synchronous": 1, "lacks": ""}`;
     `lacks` says in words what is missing. Fails only if a server does not accept who we are.
     """
-    with failing():
+    with refusing():
         from chaosdrills.timescaledb import health
         from chaosdrills.timescaledb.way import way_of
 
@@ -55,7 +55,7 @@ def primary(configuration: Configuration = None, secrets: Secrets = None) -> dic
     `primary` is its place in the DSN, 0 where there is none; more than one in `primaries` is a split brain. `timeline`
     grows with each promotion.
     """
-    with failing():
+    with refusing():
         found = _look(configuration, secrets)
         (first, *_) = [*found.primaries, None]
         place = found.servers.index(first) + 1 if first else 0
@@ -68,7 +68,7 @@ def replication_lag(configuration: Configuration = None, secrets: Secrets = None
     Returns `{"standbys": 1, "streaming": 1, "lag_bytes": 0, "lag_s": 0.0, "worst": "node2"}`; `lag_s` is what the last
     commits took to be replayed there. Fails without a primary, and without a standby.
     """
-    with failing():
+    with refusing():
         from chaosdrills.errors import UnavailableError
 
         found = _with_primary(configuration, secrets)
@@ -90,7 +90,7 @@ def synchronous_standbys(configuration: Configuration = None, secrets: Secrets =
     `waits` says whether `synchronous_standby_names` asks for any: where it does and there are none, writes stand still.
     Fails without a primary.
     """
-    with failing():
+    with refusing():
         found = _with_primary(configuration, secrets)
         names = ", ".join(sorted(it.name for it in found.synchronous))
         return {"synchronous": len(found.synchronous), "waits": found.waits, "names": names}
@@ -102,7 +102,7 @@ def in_recovery(node_id: int = 1, configuration: Configuration = None, secrets: 
     Returns `{"in_recovery": true, "streaming": true, "timeline": 2, "replayed_s": 0.2}`: `replayed_s` is how long ago
     the last transaction that it replayed was committed, -1 where there was none. Fails if it does not answer.
     """
-    with failing():
+    with refusing():
         from chaosdrills.errors import UnavailableError, UsageError
 
         servers = _look(configuration, secrets).servers
@@ -124,7 +124,7 @@ def replication_slots(configuration: Configuration = None, secrets: Secrets = No
 
     An inactive slot keeps WAL until the disk is full; `which` names those. Fails without a primary.
     """
-    with failing():
+    with refusing():
         found = _with_primary(configuration, secrets)
         inactive = sorted(name for name, active in found.slots.items() if not active)
         return {"slots": len(found.slots), "inactive": len(inactive), "which": ", ".join(inactive)}
