@@ -45,13 +45,20 @@ def test_an_override_replaces_its_services_and_leaves_the_others(own: Path) -> N
     }
 
 
+def test_an_override_need_only_say_what_it_changes(own: Path) -> None:
+    own.write_text('{"kafka": {"rto_s": 30}, "redis": {}}')
+    assert load_objectives() == {**SHIPPED, "kafka": Objective("kafka", 30, 900, 0, 90)}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (None, "No such file"),
         ("{", "which cannot be read"),
         ("[]", "is not an object of services"),
-        ('{"kafka": {"rto_s": 30}}', "kafka does not have exactly"),
+        ('{"payments": {"rto_s": 30}}', "payments does not have exactly"),
+        ('{"kafka": {"rto": 30}}', "kafka does not have exactly"),
+        ('{"kafka": 30}', "kafka does not have exactly"),
         (json.dumps({"kafka": entry(max_lost=0.5)}), "kafka.max_lost is 0.5"),
         ('{"kafka": {"rto_s": NaN, "rpo_s": 0, "max_lost": 0, "cadence_days": 7}}', "NaN is not a number of JSON"),
         (
