@@ -13,7 +13,7 @@ from chaosdrills.lab.lifecycle import service_module
 from chaosdrills.lab.ports import is_free
 
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
-POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41)
+POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41, 60)
 PORTS_OF_A_WORKER = 2400
 OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 
@@ -39,6 +39,7 @@ LONGEST = (
     "timescaledb/test_actions.py",
     "lab/test_timescaledb_experiments.py",
     "lab/test_timescaledb_lab.py",
+    "lab/test_application.py",
     "kafka/test_restart.py",
     "kafka/test_isolation.py",
     "kafka/test_workload.py",

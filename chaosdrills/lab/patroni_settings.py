@@ -48,6 +48,7 @@ class Passwords:
     replicator: str
     drill: str
     rest: str
+    application: str
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,11 @@ BINDIR = "CHAOSDRILLS_PG_BINDIR"
 NEEDED = ("postgres", "initdb", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_ctl", "pg_isready", "psql")
 USERS = ("postgres", "daemon", "bin", "nobody")  # initdb looks its user's name up
 TRIAL_S = 20.0
+PACKAGES = {  # what is imported of a package, and what people call it
+    "patroni": "Patroni",
+    "psycopg_pool": "psycopg's pool, which the lab's application needs,",
+    "prometheus_client": "prometheus-client, which the lab's application needs,",
+}
 INSTALL = "run pip install 'chaosdrills[lab]'."
 
 
@@ -50,8 +55,9 @@ class Programs:
 
 def find_programs() -> Programs:
     """The programs of this machine. Raises `UnavailableError` for what is not installed or cannot be run."""
-    if importlib.util.find_spec("patroni") is None:
-        raise UnavailableError("Patroni is not installed.", INSTALL)
+    for module, name in PACKAGES.items():
+        if importlib.util.find_spec(module) is None:
+            raise UnavailableError(f"{name} is not installed.", INSTALL)
     return Programs(_bindir(), _etcd(), _prefix())
 
 

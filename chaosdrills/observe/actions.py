@@ -3,6 +3,7 @@
 # `chaos discover` calls dict a mapping, and dict[str, Any] an object.
 # mypy: disable-error-code="type-arg"
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,16 +15,19 @@ from chaosdrills.observe.current import required
 
 __all__ = ["require_silence", "wait_recovered"]
 
+logger = logging.getLogger("chaostoolkit")
+
 
 def wait_recovered(timeout_s: float = 600.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """Wait until the service is restored and stays restored, by the judge's own definition, before anything is healed.
 
-    `timeout_s` seconds: give the RTO. Returns `{"recovered": true, "rto_so_far_s": float}`; fails if the service is
-    not restored in time, if no fault began, or if the observer is gone.
+    Where endpoints are polled, also until each is good again. `timeout_s` seconds for all of it: give the RTO. Returns
+    `{"recovered": true, "rto_so_far_s": float}`; fails if the service or an endpoint is not restored in time, if no
+    fault began, or if the observer is gone.
     """
     timeout_s = float(timeout_s)
     with failing():
-        took_s = required("wait_recovered").wait_restored(timeout_s)
+        took_s = required("wait_recovered").wait_restored(timeout_s, logger.info)
     if took_s is None:
         raise ActivityFailed(f"the service was not restored within {timeout_s:g} s; it will be healed now.")
     return {"recovered": True, "rto_so_far_s": took_s}

@@ -3,15 +3,17 @@
 import difflib
 import importlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chaosdrills.core.judge import Limits
 from chaosdrills.core.kinds import in_words, is_of
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UsageError
-from chaosdrills.observe.endpoints import endpoints_of, require_often
+from chaosdrills.observe.endpoints import endpoints_of, is_unaddressed, require_often, unaddressed
 
 TIMEOUTS = ("start_timeout_s", "baseline_timeout_s", "settle_timeout_s", "drain_timeout_s", "readback_timeout_s")
+ANYWHERE = "http://unknown"  # stands for a URL that nobody has set, while the rest is checked
 OWN_CHECKS = ("rate_per_s", "polls", *TIMEOUTS)  # numbers, and texts that are numbers; what may hold a secret
 
 
@@ -133,15 +135,21 @@ def parameters_of(given: dict[str, Any] | None) -> Parameters:
     return found
 
 
-def polls_of(given: Any, limits: Limits, parameters: Parameters) -> list[dict[str, Any]]:
-    """The argument `polls`, checked. Raises `UsageError` for what cannot be polled, or not judged as it is to be."""
-    require_often(endpoints_of(given), parameters)
+def polls_of(given: Any, limits: Limits, parameters: Parameters) -> tuple[list[dict[str, Any]], Limits]:
+    """What is polled of the argument `polls`, and `limits` without that of what is not, where nothing of it is.
+
+    Raises `UsageError` for what cannot be polled, or not judged as it is to be.
+    """
+    absent = unaddressed(given)
+    checked = [{**one, "url": ANYWHERE} if is_unaddressed(one) else one for one in given] if absent else given
+    require_often(endpoints_of(checked), parameters)
     if limits.max_unavailable_s is not None and not given:
         raise UsageError(
             "the hypothesis bounds unavailable_judged_s, which cannot be known: no endpoint is polled.",
             "give the observe control the argument 'polls', or take that tolerance out.",
         )
-    return list(given or ())
+    polled = [one for one in given or () if not is_unaddressed(one)]
+    return polled, limits if polled else replace(limits, max_unavailable_s=None)
 
 
 def rate_of(given: Any) -> float:

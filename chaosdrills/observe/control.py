@@ -53,14 +53,23 @@ from chaosdrills.observe.conditions import conditions_of
 from chaosdrills.observe.current import DRY_RUN, current, set_current
 from chaosdrills.observe.drill import ObservedDrill
 from chaosdrills.observe.ending import heal_left, leave_at_once
-from chaosdrills.observe.endpoints import endpoints_of, require_often
+from chaosdrills.observe.endpoints import endpoints_of, require_often, unaddressed
 from chaosdrills.observe.folder import journals_dir, make_folder, scrub_log
 from chaosdrills.observe.foreign import Foreign
 from chaosdrills.observe.hold import hold_of
 from chaosdrills.observe.outcome import OUTCOME, Outcome, conclude, hand_over, last_word, say_last
 from chaosdrills.observe.plan import Plan
 from chaosdrills.observe.sentry import refuse_blind
-from chaosdrills.observe.steps import doubt, leave, marker_of, note_error, take_word, tell_configuration, tell_left
+from chaosdrills.observe.steps import (
+    doubt,
+    leave,
+    marker_of,
+    note_error,
+    take_word,
+    tell_configuration,
+    tell_left,
+    tell_not_polled,
+)
 from chaosdrills.observe.tolerances import limits_of
 from chaosdrills.observe.watchers import Watchers
 
@@ -177,20 +186,23 @@ def before_experiment_control(
             return
         _refuse_a_second()
         _foreign = Foreign(faults_of(context, faults), heals_of(context, heals))
+        polled, limits = polls_of(polls, limits_of(context), parameters_of(parameters))
         plan = Plan(
             service=service,
             workload=workload,
             arguments={**(workload_arguments or {}), **secret_arguments(service, secrets)},
             rate_per_s=rate_of(rate_per_s),
-            limits=limits_of(context),
+            limits=limits,
             parameters=parameters_of(parameters),
             abort_when=conditions_of(abort_when),
-            polls=polls_of(polls, limits_of(context), parameters_of(parameters)),
+            polls=polled,
+            not_polled=unaddressed(polls),
             **timeouts_of(timeouts),
         )
         drill = _make_drill(context, plan, journals_dir(journals, os.environ), name)
         if plan.parameters.recovery == "self":
             doubt(drill, unnamed_of(context, _foreign.faults, heals))
+        tell_not_polled(drill)
         _watchers = Watchers(drill, shown=progress)
         _watchers.begin()
         drill.start()

@@ -22,7 +22,7 @@ from chaosdrills.host.nodes import load
 from chaosdrills.host.processes import this_process
 from chaosdrills.observe.abort import Abort
 from chaosdrills.observe.hold import Hold, at_terminal
-from chaosdrills.observe.live import NoBaseline, lacking, lag_ns, wait_restored
+from chaosdrills.observe.live import NoBaseline, lacking, lag_ns, wait_good, wait_restored, wait_users
 from chaosdrills.observe.notes import remark
 from chaosdrills.observe.phases import Phases
 from chaosdrills.observe.plan import Plan
@@ -243,10 +243,11 @@ class ObservedDrill:
         """The method's last activity is over: what it stirred up may still be seen for a moment."""
         self._method_end_ns = boottime_ns()
 
-    def wait_restored(self, timeout_s: float) -> float | None:
-        """Wait until the service stays restored; its RTO so far, or None after `timeout_s`.
+    def wait_restored(self, timeout_s: float, say: Callable[[str], None]) -> float | None:
+        """Wait until the service stays restored, and users can go on; its RTO so far, or None after `timeout_s`.
 
-        Waits for faults in the background first. Raises `UnavailableError` if no fault was marked.
+        Waits for faults in the background first. Raises `UnavailableError` if no fault was marked, or if a polled
+        endpoint is not seen good by then though the service is restored.
         """
         session, deadline = self._open_session(), time.monotonic() + timeout_s
         while self.pending_faults and time.monotonic() < deadline:
@@ -256,7 +257,10 @@ class ObservedDrill:
             raise UnavailableError(
                 "no fault was marked, so there is no recovery to wait for.", "look at the fault's error."
             )
-        return self._wait_restored(session, deadline - time.monotonic())
+        took_s = self._wait_restored(session, deadline - time.monotonic())
+        if took_s is not None:
+            wait_users(session.snapshot, took_s, deadline, say)
+        return took_s
 
     def finish(self, say: Callable[[str], None]) -> Judgement:
         """Go on until the last fault or heal was watched for long enough, end the load, drain, read back, and judge."""
@@ -301,12 +305,9 @@ class ObservedDrill:
 
     def _wait_good(self, session: ObserverSession, say: Callable[[str], None]) -> None:
         """Let load go on until each polled endpoint is good again: its end would cut users' minutes short."""
-        deadline = time.monotonic() + self.plan.settle_timeout_s
-        while why := lacking(session.snapshot(), 0.0):
-            if time.monotonic() >= deadline:
-                say(f"{why}; the load ends all the same")
-                return
-            time.sleep(POLL_S)
+        why = wait_good(session.snapshot, time.monotonic() + self.plan.settle_timeout_s)
+        if why:
+            say(f"{why}; the load ends all the same")
 
     def _wait_restored(self, session: ObserverSession, timeout_s: float) -> float | None:
         def clock_ns() -> int:

@@ -8,8 +8,9 @@ In an experiment::
                "expect": {"metric": "queue_length{queue=\\"in\\"}", "at_most": 1000}}]
 
 `expect` (default: any status from 200 to 299) must hold whole. `keep_alive`: reuse connections; by default each poll
-makes a new one, as a user who comes anew. A URL may hold a user's name and password, which then come from the
-experiment's secrets: no URL gets into a record, a summary, a log or a message.
+makes a new one, as a user who comes anew. A poll whose URL is empty is left out (`unaddressed`): it comes from a
+variable that nobody has set. A URL may hold a user's name and password, which then come from the experiment's secrets:
+no URL gets into a record, a summary, a log or a message.
 """
 
 import base64
@@ -66,6 +67,16 @@ def endpoints_of(given: Any, written: bool = False) -> tuple[Endpoint, ...]:
         if names.count(name) > 1:
             raise UsageError(f"two polls are named {name!r}.", "give each a name of its own.")
     return tuple(endpoints)
+
+
+def unaddressed(given: Any) -> tuple[str, ...]:
+    """The names of those of the argument `polls` that have an empty URL."""
+    return tuple(str(one.get("name")) for one in given if is_unaddressed(one)) if isinstance(given, list) else ()
+
+
+def is_unaddressed(poll: Any) -> bool:
+    """Whether a poll's URL is empty: nobody has said where it is."""
+    return isinstance(poll, Mapping) and poll.get("url") == ""
 
 
 def require_often(endpoints: Sequence[Endpoint], parameters: Parameters) -> None:

@@ -118,6 +118,37 @@ def wait_restored(
         time.sleep(min(max(poll_s, 5 * (now - begun)), max(0.0, deadline - now)))
 
 
+def wait_good(look: Callable[[], Mapping[str, Any]], deadline: float, poll_s: float = 0.5) -> str:
+    """Wait until each polled endpoint is good in the figures of `look`, or until `deadline` (of the monotonic clock).
+
+    Returns which one is bad then, and why; empty if none is.
+    """
+    while why := lacking(look(), 0.0):
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            return why
+        time.sleep(min(poll_s, left_s))
+    return ""
+
+
+def wait_users(
+    look: Callable[[], Mapping[str, Any]], took_s: float, deadline: float, say: Callable[[str], None]
+) -> None:
+    """The same where the service was restored after `took_s`: it is no heal that must help its users.
+
+    Raises `UnavailableError` if they cannot go on by `deadline`.
+    """
+    why = lacking(look(), 0.0)
+    if why:
+        say(f"the service is restored, {took_s:.1f} s after the fault; waiting for its users: {why}")
+        why = wait_good(look, deadline)
+    if why:
+        raise UnavailableError(
+            f"the service was restored after {took_s:.1f} s, but not for its users: {why}.",
+            "look at the application's own log: it may keep dead connections, or be slow to make new ones.",
+        )
+
+
 def _begun_before(history: History, until_ns: int) -> bool:
     """Whether the last fault or heal began by then: what recovered from an earlier one is no answer to it."""
     return max(history.marks_named("fault_begin", "heal_begin"), default=0) < until_ns

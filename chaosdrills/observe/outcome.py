@@ -175,8 +175,9 @@ def _not_undone(drill: ObservedDrill) -> dict[str, str]:
 
 def _polled(drill: ObservedDrill) -> dict[str, Any]:
     """Which endpoints were polled, and how often; nothing where none was."""
-    endpoints = endpoints_of(drill.plan.polls)
-    return {"polls": [f"{one.name} at {one.rate_per_s:g}/s" for one in endpoints]} if endpoints else {}
+    polled = [f"{one.name} at {one.rate_per_s:g}/s" for one in endpoints_of(drill.plan.polls)]
+    all_of_them = [*polled, *(f"{name}: not polled, its URL is empty" for name in drill.plan.not_polled)]
+    return {"polls": all_of_them} if all_of_them else {}
 
 
 def _trouble(drill: ObservedDrill) -> list[Check]:

@@ -14,7 +14,8 @@ class Plan:
     """The arguments of one drill.
 
     `workload` is an import path ``module:Class``; `arguments` are its own. `rate_per_s` operations a second. `polls`
-    are endpoints to poll beside the load, as `chaosdrills.observe.endpoints` takes them. Timeouts in seconds.
+    are endpoints to poll beside the load, as `chaosdrills.observe.endpoints` takes them; `not_polled` are the names of
+    those without a URL. Timeouts in seconds.
     """
 
     service: str
@@ -25,6 +26,7 @@ class Plan:
     parameters: Parameters = field(default_factory=Parameters)
     abort_when: Conditions | None = None
     polls: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    not_polled: tuple[str, ...] = ()
     start_timeout_s: float = 60.0
     baseline_timeout_s: float = 60.0
     settle_timeout_s: float = 60.0

@@ -88,10 +88,12 @@ def data_loss(configuration: Configuration = None, secrets: Secrets = None) -> d
 def availability(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """For how long a polled endpoint was unavailable: `unavailable_judged_s` (measured plus resolution), and so on.
 
-    Before the method has ended it answers 0 with `measured: false`. Fails if availability was not measured.
+    Before the method has ended it answers 0 with `measured: false`, and so it does where no endpoint has a URL: that is
+    not judged then. Fails if availability was not measured.
     """
     judgement = _judgement("availability")
-    if judgement is None:
+    plan = required("availability").plan
+    if judgement is None or (plan.not_polled and not plan.polls):
         return {"measured": False, "unavailable_judged_s": 0.0, "unavailable_s": 0.0}
     figures, judged_s = judgement.as_dict(), judgement.unavailable_judged_s
     finding = judgement.findings.get("max_unavailable_s", Finding("unknown", (judgement.availability.why,)))

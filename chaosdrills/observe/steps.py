@@ -36,6 +36,16 @@ def doubt(drill: ObservedDrill, unnamed: list[str]) -> None:
         logger.warning(f"This drill cannot be met: {why}")
 
 
+def tell_not_polled(drill: ObservedDrill) -> None:
+    """Say which endpoints are not polled, and what is then not judged: nobody must take that for a good answer."""
+    names = ", ".join(drill.plan.not_polled)
+    if names:
+        then = "" if drill.plan.polls else "; for how long users could not go on is not judged"
+        why = f"{names} is not polled, for its URL is empty{then}"
+        drill.checks.append(Check("polls", True, why))
+        logger.warning(f"Endpoints: {why}")
+
+
 def note_error(reason: str) -> None:
     """Keep the first error of a drill: it is why its verdict is not known."""
     drill = current()

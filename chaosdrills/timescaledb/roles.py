@@ -16,7 +16,7 @@ from chaosdrills.timescaledb.way import Way
 
 ROLES = ("primary", "sync_standby", "replica", "etcd", "id")
 NO_NODE = -1
-ETCD = "etcd"
+ETCD, POSTGRESQL = "etcd", "postgresql"  # kinds of the lab's nodes; what else is there is no part of the cluster
 SETTLE_S = 30.0
 POLL_S = 0.2
 
@@ -57,7 +57,10 @@ def choose(role: str, node_id: int, way: Way, lab: Cluster | None, timeout_s: fl
 
 def _by_id(node_id: int, way: Way, lab: Cluster | None) -> Chosen:
     if lab is not None:
-        return Chosen(node_id, lab.node(node_id).endpoint, f"node {node_id}")
+        node = lab.node(node_id)
+        if node.kind not in (ETCD, POSTGRESQL):
+            raise UsageError(f"node {node_id} of the lab is the {node.kind}, which no fault hits.", "correct node_id.")
+        return Chosen(node_id, node.endpoint, f"node {node_id}")
     addresses = way.addresses.split(",")
     if node_id > len(addresses):
         raise UsageError(f"the DSN names {len(addresses)} servers, not {node_id}.", "correct node_id.")

@@ -18,10 +18,15 @@ LATE_S = 9.0  # after all waits of the drill but the one for endpoints
 PASSWORD = "hush-hush"
 
 
-def described(hurts: Path, limit_s: float, mended: bool = True, **poll: object) -> Experiment:
-    """The application is broken for two seconds, and then whole again if it is `mended` by the method."""
+def described(hurts: Path, limit_s: float, mended: bool = True, waited: bool = False, **poll: object) -> Experiment:
+    """The application is broken for two seconds, and then whole again if it is `mended` by the method.
+
+    With `waited` it is not, and the method waits for recovery instead.
+    """
     path = {"path": str(hurts / "bad")}
     wait = {"type": "python", "module": "chaosdrills.observe.actions", "func": "wait_recovered"}
+    waiting = {"type": "action", "name": "wait", "provider": {**wait, "arguments": {"timeout_s": 60}}}
+    mended = mended and not waited
     observe = {"type": "python", "module": "chaosdrills.observe.control"}
     polls = [{"name": "app", "url": "${app_url}", "rate_per_s": 20, **poll}]
     arguments = {
@@ -41,9 +46,8 @@ def described(hurts: Path, limit_s: float, mended: bool = True, **poll: object) 
         "steady-state-hypothesis": {"title": "it holds", "probes": [_probe(*one) for one in bounds]},
         "method": [
             foreign("make", "break the application", arguments=path),
-            {"type": "action", "name": "wait", "provider": {**wait, "arguments": {"timeout_s": 30}}},
-            foreign("sleep", "see it broken", arguments={"seconds": OUT_S}),
-            *([foreign("remove", "mend the application", arguments=path)] if mended else []),
+            *([waiting] if waited else [foreign("sleep", "see it broken", arguments={"seconds": OUT_S})]),
+            *([foreign("remove", "mend the application", arguments=path), waiting] if mended else []),
         ],
         "rollbacks": [],
     }  # fmt: skip
@@ -68,13 +72,15 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]
             ("missed", 1.0, {"keep_alive": True, "expect": {"json": "database", "equals": "up"}}),
             ("never good", 30.0, {"expect": {"status": 204}}),
             ("mended late", 60.0, {"mended": False}),
+            ("waited for", 60.0, {"waited": True}),
+            ("nowhere", 1.0, {}),
         ):
             hurts = folder / f"what hurts {name}"
             hurts.mkdir()
             servers.append(Web(hurts))
             url = servers[-1].url.replace("//", f"//user:{PASSWORD}@")
             experiment = described(hurts, limit_s, **poll)
-            runs[name] = place.start_beside(experiment, name, env={"APP_URL": url})
+            runs[name] = place.start_beside(experiment, name, env={"APP_URL": "" if name == "nowhere" else url})
         yield runs
     finally:
         for run in runs.values():
@@ -133,6 +139,32 @@ def test_load_goes_on_until_users_can_go_on(started: dict[str, Run]) -> None:
     run.end()
     assert (run.line("Verdict"), row(run)["verdict"]) == ("met", "met"), run.log
     assert float(str(row(run)["actual"])) > LATE_S
+
+
+def test_recovery_is_waited_for_until_users_can_go_on(started: dict[str, Run]) -> None:
+    """The application comes back by itself, and only once the drill has said that it waits for it."""
+    run = started["waited for"]
+    run.wait_for("after the fault; waiting for its users: the endpoint app is not seen good: status 503")
+    assert run.told()["phase"] == "wait"
+    (run.folder.parent / "what hurts waited for" / "bad").unlink()
+    run.end()
+    assert (run.line("Verdict"), row(run)["verdict"]) == ("met", "met"), run.log
+    (waited,) = [one for one in run.journal["run"] if one["activity"]["name"] == "wait"]
+    assert waited["output"] == {"recovered": True, "rto_so_far_s": 0.0}
+
+
+@pytest.mark.parametrize("ended", ["nowhere"], indirect=True)
+def test_an_endpoint_without_a_url_is_not_polled_and_users_are_not_judged(ended: Run) -> None:
+    said = "app is not polled, for its URL is empty; for how long users could not go on is not judged"
+    assert (ended.status, ended.line("Verdict")) == (0, "met"), ended.log
+    assert f"Endpoints: {said}" in ended.log
+    assert [one["name"] for one in ended.summary["objectives"]] == ["rto", "max_lost"]
+    assert {"name": "polls", "ok": True, "detail": said} in ended.summary["checks"]
+    assert ended.summary["environment"]["polls"] == ["app: not polled, its URL is empty"]
+    assert said in (ended.drill / "report.html").read_text()
+    (users,) = [one for one in ended.journal["steady_states"]["after"]["probes"] if "unavail" in str(one["output"])]
+    assert users["output"] == {"measured": False, "unavailable_judged_s": 0.0, "unavailable_s": 0.0}
+    assert ended.history.poll_streams == ()
 
 
 @pytest.mark.parametrize("ended", ["never good"], indirect=True)

@@ -181,6 +181,7 @@ def test_primary_loss(run: RunIt) -> None:
     done = run("timescaledb-primary-loss")
     held(done, HEALED)
     assert 5 < actual(done) < 60, "what Patroni's ttl costs"
+    assert 5 < actual(done, "max_unavailable_s") < 60, "what it costs users of the application"
     log = (done.drill / "observer.log").read_text()
     assert log.count("stream 0 writes to ") == 2, "the observer has found the new primary"
 

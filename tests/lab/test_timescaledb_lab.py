@@ -85,7 +85,8 @@ def test_status_shows_every_node_with_the_memory_of_its_server(timescaledb_lab: 
     shown = status("timescaledb")
     assert (shown["state"], shown["endpoint"]) == ("running", timescaledb_lab.endpoint)
     kinds = {seen["id"]: (seen["kind"], seen["state"]) for seen in shown["nodes"]}
-    assert kinds == {1: ("postgresql", "running"), 2: ("postgresql", "running"), 3: ("etcd", "running")}
+    wanted = {1: "postgresql", 2: "postgresql", 3: "etcd", 4: "application"}
+    assert kinds == {node: (kind, "running") for node, kind in wanted.items()}
     assert all(30 < seen["memory_mib"] < 400 for seen in shown["nodes"] if seen["kind"] == "postgresql")
 
 
@@ -103,14 +104,16 @@ def test_passwords_are_in_files_of_this_user_and_nowhere_else(timescaledb_lab: C
     private = folder / "secrets"
     password = (private / "pgpass").read_text().splitlines()[0].rsplit(":", 1)[1]
     rest = (private / "rest").read_text().strip().partition(":")[2]
-    assert len(password) == len(rest) == 32
+    staging = (private / "pgpass-application").read_text().splitlines()[0].rsplit(":", 1)[1]
+    assert len({password, rest, staging}) == 3
+    assert len(password) == len(rest) == len(staging) == 32
     assert {oct(path.stat().st_mode & 0o777) for path in private.iterdir() if path.is_file()} == {"0o600"}
     assert private.stat().st_mode & 0o077 == 0
     told = [str(timescaledb.configuration(timescaledb_lab)), (folder / "lab.json").read_text()]
     told += [path.read_text(errors="replace") for path in folder.glob("*.log")]
     for process in supervision.living("timescaledb"):
         told += [Path(f"/proc/{process.pid}/{name}").read_text(errors="replace") for name in ("cmdline", "environ")]
-    assert [text for text in told if password in text or rest in text] == []
+    assert [text for text in told if any(each in text for each in (password, rest, staging))] == []
 
 
 def test_a_dead_postmaster_is_seen_and_started_again_by_patroni(timescaledb_lab: Cluster) -> None:
@@ -210,18 +213,21 @@ def test_a_bad_setting_ends_the_start_and_leaves_nothing(own_state: Path) -> Non
     assert all_gone()
 
 
-def test_a_taken_port_is_named_with_its_holder(own_state: Path) -> None:
+@pytest.mark.parametrize("offset", [timescaledb.REST_OFFSET + 1, timescaledb.APPLICATION_OFFSET])
+def test_a_taken_port_is_named_with_its_holder(own_state: Path, offset: int) -> None:
     port = base_port()
     listening = (
         "import socket, sys, signal; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); print(flush=True)"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"{listening}; signal.pause()", str(port + 21)], stdout=subprocess.PIPE
+        [sys.executable, "-c", f"{listening}; signal.pause()", str(port + offset)], stdout=subprocess.PIPE
     )
     try:
         assert holder.stdout is not None
         holder.stdout.readline()
-        with pytest.raises(UnavailableError, match=f"port {port + 21} .* is taken by process {holder.pid} ") as caught:
+        with pytest.raises(
+            UnavailableError, match=f"port {port + offset} .* is taken by process {holder.pid} "
+        ) as caught:
             lifecycle.up("timescaledb", {"base_port": port})
         assert "--base-port" in caught.value.hint
     finally:

@@ -12,6 +12,8 @@ from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.run import EventHandlerRegistry
 from chaoslib.types import Dry
 
+from chaosdrills.core.judge import Limits
+from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults import lock, marking
 from chaosdrills.faults.heal_log import outstanding
@@ -20,7 +22,9 @@ from chaosdrills.faults.injection import inject
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.node import node_target
 from chaosdrills.observe import control
+from chaosdrills.observe.arguments import polls_of
 from chaosdrills.observe.current import current, set_current
+from chaosdrills.observe.endpoints import unaddressed
 from tests.faults import toy
 from tests.observe.drills import over, write_record
 
@@ -140,6 +144,21 @@ def test_users_cannot_be_judged_without_polls() -> None:
     described = experiment(**{"steady-state-hypothesis": {"title": "t", "probes": [probe]}})
     with pytest.raises(InterruptExecution, match=r"bounds unavailable_judged_s, .*: no endpoint is polled"):
         begin(described)
+
+
+def test_an_endpoint_without_a_url_is_checked_all_the_same_and_then_left_out() -> None:
+    nowhere, app = {"name": "app", "url": ""}, {"name": "web", "url": "http://h"}
+    limits, parameters = Limits(rto_s=60, max_unavailable_s=60), Parameters()
+    assert unaddressed([nowhere, app]) == ("app",)
+    assert polls_of([nowhere, app], limits, parameters) == ([app], limits)
+    assert polls_of([nowhere], limits, parameters) == ([], Limits(rto_s=60))
+    for wrong, why in ((dict(nowhere, rate=1), "no 'rate'"), (dict(nowhere, expect=5), "its expect is no object")):
+        with pytest.raises(UsageError, match=why):
+            polls_of([wrong], limits, parameters)
+    with pytest.raises(UsageError, match="two polls are named 'app'"):
+        polls_of([nowhere, {**app, "name": "app"}], limits, parameters)
+    with pytest.raises(InvalidActivity, match="its url is none of http or https"):
+        validated(polls=[nowhere])
 
 
 def test_validation_of_arguments_that_are_no_object() -> None:

@@ -13,6 +13,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.host.processes import send_signal, wait_until
 from chaosdrills.observe.drill import ObservedDrill
 from chaosdrills.observe.plan import Plan
+from tests.observe.web import serving
 
 QUICK = Parameters(stable_s=0.5, baseline_s=1, watch_s=0.5, slow_s=0.3, gap_s=0.3)
 Begin = Callable[..., ObservedDrill]
@@ -26,8 +27,9 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
 
     def begin_one(parameters: Parameters = QUICK, workload: str = "", **more: Any) -> ObservedDrill:
         timeouts = {name: more.pop(name) for name in list(more) if name.endswith("timeout_s")}
+        polls = more.pop("polls", ())
         path = workload or "tests.observe.memory_workload:MemoryWorkload"
-        plan = Plan("memory", path, more, 200, Limits(60, 60, 0), parameters, **timeouts)
+        plan = Plan("memory", path, more, 200, Limits(60, 60, 0), parameters, polls=polls, **timeouts)
         drill = ObservedDrill("d1", "it holds", tmp_path, plan)
         drills.append(drill)
         drill.start()
@@ -59,7 +61,7 @@ def test_a_whole_drill(begin: Begin) -> None:
     drill.mark("fault_end", "nothing")
     drill.enter("wait")
     assert drill.phase == "wait"
-    took_s = drill.wait_restored(20)
+    took_s = drill.wait_restored(20, say)
     drill.leave("wait", ended=True)
     drill.end_method()
     judgement = drill.finish(told.append)
@@ -80,7 +82,7 @@ def test_the_load_goes_on_until_the_last_dip_is_over(begin: Begin, tmp_path: Pat
     stall = tmp_path / "stall"
     drill = begin(stall=str(stall))
     inject(drill)
-    assert drill.wait_restored(20) == 0
+    assert drill.wait_restored(20, say) == 0
     stall.touch()
     drill.end_method()
     threading.Timer(2.5, stall.unlink).start()
@@ -95,7 +97,7 @@ def test_a_service_that_is_not_restored_ends_the_load_all_the_same(begin: Begin,
     drill, told = begin(stall=str(stall), settle_timeout_s=1, drain_timeout_s=0.2), []
     inject(drill)
     stall.touch()
-    assert drill.wait_restored(2) is None
+    assert drill.wait_restored(2, say) is None
     drill.end_method()
     judgement = drill.finish(told.append)
     assert "the service is not restored 1 s later; the load ends all the same" in told
@@ -110,9 +112,29 @@ def test_without_a_clean_baseline_nothing_goes_on(begin: Begin) -> None:
     assert "steady background errors" in caught.value.hint
 
 
+def test_recovery_is_waited_for_until_endpoints_are_good(begin: Begin, tmp_path: Path) -> None:
+    told: list[str] = []
+    with serving(tmp_path) as web:
+        drill = begin(polls=[{"name": "app", "url": web.url}])
+        inject(drill)
+        (tmp_path / "bad").touch()
+        with pytest.raises(
+            UnavailableError, match="but not for its users: the endpoint app is not seen good: status 5"
+        ):
+            drill.wait_restored(3, told.append)
+
+        def mend(text: str) -> None:
+            told.append(text)
+            (tmp_path / "bad").unlink()
+
+        assert drill.wait_restored(20, mend) == 0
+    said = "the service is restored, 0.0 s after the fault; waiting for its users: the endpoint app is not seen good"
+    assert [text.partition(": status")[0] for text in told] == [said, said]
+
+
 def test_waiting_without_a_fault_is_an_error(begin: Begin) -> None:
     with pytest.raises(UnavailableError, match="no fault was marked"):
-        begin().wait_restored(20)
+        begin().wait_restored(20, say)
 
 
 def test_a_fault_in_the_background_is_waited_for(begin: Begin) -> None:
@@ -125,14 +147,14 @@ def test_a_fault_in_the_background_is_waited_for(begin: Begin) -> None:
         drill.leave("later", ended=True)
 
     threading.Timer(0.5, fault).start()
-    assert drill.wait_restored(20) == 0
+    assert drill.wait_restored(20, say) == 0
 
 
 def test_a_fault_in_the_background_that_never_ends_is_waited_for_in_bounds(begin: Begin) -> None:
     drill = begin()
     inject(drill)
     drill.pending_faults = {"for ever"}
-    assert drill.wait_restored(0.1) is None
+    assert drill.wait_restored(0.1, say) is None
 
 
 def test_the_first_error_is_the_reason(begin: Begin) -> None:

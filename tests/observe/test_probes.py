@@ -35,10 +35,11 @@ def running(folder: Path, **figures: Any) -> ObservedDrill:
     return drill
 
 
-def ended(folder: Path, limits: Limits = LIMITS, **record: Any) -> None:
+def ended(folder: Path, limits: Limits = LIMITS, not_polled: tuple[str, ...] = (), **record: Any) -> None:
     """A drill whose record was judged."""
     write_record(folder / "record", **record)
     drill = over(folder, limits)
+    drill.plan = replace(drill.plan, not_polled=not_polled)
     drill._last_figures = FIGURES
     drill.end_method()
     drill.judged()
@@ -108,6 +109,11 @@ def test_what_is_not_known_of_users_fails(tmp_path: Path, limits: Limits, record
     ended(tmp_path, limits, **record)
     with pytest.raises(ActivityFailed, match=f"availability is not known: .*{why}"):
         availability()
+
+
+def test_users_whose_endpoints_have_no_url_are_not_measured(tmp_path: Path) -> None:
+    ended(tmp_path, LIMITS, not_polled=("app",))
+    assert availability() == {"measured": False, "unavailable_judged_s": 0.0, "unavailable_s": 0.0}
 
 
 def test_a_figure_without_a_limit_is_told_all_the_same(tmp_path: Path) -> None:
