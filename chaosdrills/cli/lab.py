@@ -7,7 +7,7 @@ import click
 
 from chaosdrills.errors import UsageError
 
-LINES_OF_NODE = "  node {id}  {state:<7}  {endpoint}  pid {pid}  {memory}  log {log}"
+LINES_OF_NODE = "  node {id}{kind}  {state:<7}  {endpoint}  pid {pid}  {memory}  log {log}"
 EXAMPLES = {"--set": "min.insync.replicas=2", "--patroni": "ttl=30"}
 
 
@@ -122,8 +122,9 @@ def _show(lab_status: dict[str, Any]) -> None:
     for effect in lab_status.get("in_force", ()):
         click.echo(f"  in force: {_effect(effect)}")
     for node in lab_status["nodes"]:
+        kind = f" ({node['kind']})" if node["kind"] else ""
         memory = "-" if node["memory_mib"] is None else f"{node['memory_mib']} MiB"
-        click.echo(LINES_OF_NODE.format(**{**node, "memory": memory, "pid": node["pid"] or "-"}))
+        click.echo(LINES_OF_NODE.format(**{**node, "memory": memory, "pid": node["pid"] or "-", "kind": kind}))
 
 
 def _effect(effect: dict[str, Any]) -> str:

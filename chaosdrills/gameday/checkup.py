@@ -26,7 +26,7 @@ Check = Callable[[], Finding | list[Finding]]
 
 def checks() -> list[Check]:
     """All checks, in the order in which they are read."""
-    from chaosdrills.gameday import machine, outstanding, programs, rights, serving
+    from chaosdrills.gameday import machine, outstanding, postgresql, programs, rights, serving
 
     return [
         programs.python,
@@ -43,6 +43,14 @@ def checks() -> list[Check]:
         serving.jars,
         serving.aot_cache,
         serving.ports,
+        postgresql.driver,
+        postgresql.server,
+        postgresql.timescaledb,
+        postgresql.etcd,
+        postgresql.patroni,
+        postgresql.user,
+        postgresql.ports,
+        postgresql.pooler,
         outstanding.drill,
         outstanding.heal_log,
         rights.isolation,

@@ -4,13 +4,15 @@ Where `KAFKA_BOOTSTRAP_SERVERS` points drills at a cluster of the user's, the la
 """
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from chaosdrills.errors import DrillError
-from chaosdrills.gameday.checkup import Finding
+from chaosdrills.gameday.checkup import Finding, State
 from chaosdrills.host import nodes
 from chaosdrills.host.network import PLAIN
 from chaosdrills.host.paths import cache_path, state_path
+from chaosdrills.host.processes import family_of, is_alive
 from chaosdrills.lab import jars as kafka_jars
 from chaosdrills.lab import kafka, kafka_aot
 from chaosdrills.lab import ports as lab_ports
@@ -69,31 +71,35 @@ def aot_cache() -> Finding:
 
 def ports(base_port: int = kafka.BASE_PORT) -> Finding:
     """A lab runs, or its ports are free."""
-    try:
-        found = status(kafka.SERVICE) if state_path("lab", kafka.SERVICE).exists() else {"state": "down"}
-    except DrillError as error:
-        return _lacking("ports", error)
-    if found["state"] == "running":
-        return Finding("ports", "ok", f"the lab runs at {found['endpoint']}")
     nodes_ports = [public_ports(PLAIN, base_port + offset) for offset in range(len(kafka.NODES))]
-    wanted = sorted(port for public in nodes_ports for port in public.values())
-    taken = [port for port in wanted if not lab_ports.is_free(port) and not _is_ours(port)]
+    wanted = [port for public in nodes_ports for port in public.values()]
+    return ports_of("ports", kafka.SERVICE, wanted, "warn" if _elsewhere() else "fail")
+
+
+def ports_of(name: str, service: str, wanted: Collection[int], bad: State) -> Finding:
+    """The same for the lab of `service`, whose ports are `wanted`; `bad` is how serious it is if one is taken."""
+    try:
+        found = status(service) if state_path("lab", service).exists() else {"state": "down"}
+    except DrillError as error:
+        return Finding(name, bad, error.message.rstrip("."), error.hint)
+    if found["state"] == "running":
+        return Finding(name, "ok", f"the lab runs at {found['endpoint']}")
+    taken = [port for port in sorted(wanted) if not lab_ports.is_free(port) and not _is_ours(service, port)]
     if taken:
         holders = "; ".join(f"{port} by {lab_ports.holder(port)}" for port in taken)
-        free = "end that, or start the lab elsewhere: chaos drills lab up kafka --base-port PORT"
-        return Finding("ports", "warn" if _elsewhere() else "fail", f"taken: {holders}", free)
+        free = f"end that, or start the lab elsewhere: chaos drills lab up {service} --base-port PORT"
+        return Finding(name, bad, f"taken: {holders}", free)
     if found["state"] != "down":
-        return Finding("ports", "warn", f"the lab is {found['state']}: the next start clears it away", _DOWN)
-    return Finding("ports", "ok", f"{wanted[0]} to {wanted[-1]} are free for the lab")
+        clear = f"run 'chaos drills heal', or 'chaos drills lab down {service}'."
+        return Finding(name, "warn", f"the lab is {found['state']}: the next start clears it away", clear)
+    return Finding(name, "ok", f"{min(wanted)} to {max(wanted)} are free for the lab")
 
 
-_DOWN = "run 'chaos drills heal', or 'chaos drills lab down kafka'."
-
-
-def _is_ours(port: int) -> bool:
-    """Whether a node of the written-down lab, which the next start would end, has it."""
-    cluster = nodes.load(kafka.SERVICE) if state_path("lab", kafka.SERVICE).exists() else None
-    pids = [] if cluster is None else [node.process.pid for node in cluster.nodes if node.process and node.alive]
+def _is_ours(service: str, port: int) -> bool:
+    """Whether a node of the written-down lab, which the next start would end, has it, or what it has started."""
+    cluster = nodes.load(service) if state_path("lab", service).exists() else None
+    processes = [it for node in cluster.nodes for it in (node.process, node.server) if it] if cluster else []
+    pids = [process.pid for process in family_of([it for it in processes if is_alive(it)])]
     return any(lab_ports.holder(port).startswith(f"process {pid} ") for pid in pids)
 
 

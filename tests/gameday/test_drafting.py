@@ -6,7 +6,8 @@ import pytest
 
 from chaosdrills.core.objectives import Objective
 from chaosdrills.errors import UsageError
-from chaosdrills.gameday.drafting import Draft, experiment, faults
+from chaosdrills.gameday.drafting import Draft, experiment
+from chaosdrills.gameday.drafting_subjects import KAFKA, TIMESCALEDB
 from chaosdrills.observe.arguments import faults_of, heals_of
 from chaosdrills.observe.tolerances import limits_of
 
@@ -22,7 +23,9 @@ def observe(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_faults_are_those_that_have_an_action() -> None:
-    assert "kill" in faults()
+    assert set(KAFKA.faults()) == {"kill", "stop", "pause", "isolate", "slow"}
+    assert {"kill", "stop", "pause", "switch_over", "restart_postgresql"} <= set(TIMESCALEDB.faults())
+    assert "command" not in TIMESCALEDB.faults()
 
 
 @pytest.mark.parametrize(("fault", "network"), [("isolate", "isolable"), ("slow", "proxied")])
@@ -34,7 +37,9 @@ def test_the_lab_gets_the_network_that_the_fault_needs(fault: str, network: str)
 
 
 def test_everything_that_was_asked_for_is_in_it() -> None:
-    made = drafted(role="id", broker_id=2, topic="t", partitions=3, rate_per_s=50.0, bootstrap="a:1", title="T")
+    made = drafted(
+        role="id", node_id=2, workload={"topic": "t", "partitions": 3}, rate_per_s=50.0, endpoint="a:1", title="T"
+    )
     assert made["title"] == "T"
     assert made["configuration"]["kafka_bootstrap_servers"]["default"] == "a:1"
     assert (observe(made)["name"], observe(made)["rate_per_s"]) == ("mine", 50.0)

@@ -1,0 +1,129 @@
+"""What can be drafted, one subject a service: its template, its actions, whom they hit, and how it is called."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from chaosdrills.errors import UsageError
+from chaosdrills.faults.registry import FAULTS
+from chaosdrills.kafka import actions as kafka_actions
+from chaosdrills.kafka.roles import ROLES as KAFKA_ROLES
+from chaosdrills.timescaledb import actions as timescaledb_actions
+from chaosdrills.timescaledb.roles import ROLES as TIMESCALEDB_ROLES
+
+Action = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A service of which experiments can be drafted.
+
+    `noun` is what a fault hits ("broker"): an action of a registered fault is called after both, ``kill_broker``.
+    `others` are faults with an action of another name, and the words for it. `networks` are the kinds of the lab's
+    network that faults need. `roles` are whom a fault can hit, in words, the first by default; `only_healed` the faults
+    and roles from which the service recovers only once healed. `endpoint` is the configuration's key of the cluster,
+    which `variable` overrides, `spread` the workload's argument of how many streams there are, by default `streams`.
+    """
+
+    service: str
+    title: str
+    template: str
+    actions: ModuleType
+    noun: str
+    load: str
+    endpoint: str
+    variable: str
+    spread: str
+    streams: int
+    roles: Mapping[str, str]
+    others: Mapping[str, str] = field(default_factory=dict)
+    networks: Mapping[str, str] = field(default_factory=dict)
+    only_healed: frozenset[str] = frozenset()
+
+    @property
+    def id_argument(self) -> str:
+        """What actions call the id of a node: ``broker_id``."""
+        return f"{self.noun}_id"
+
+    def faults(self) -> tuple[str, ...]:
+        """What can be done to it: the registered faults that have an action for it, and others."""
+        registered = (name for name in FAULTS if hasattr(self.actions, f"{name}_{self.noun}"))
+        return (*registered, *self.others)
+
+    def func(self, fault: str) -> str:
+        """The name of the action that does `fault`. Raises `UsageError` if there is none."""
+        if fault not in self.faults():
+            raise UsageError(f"there is no fault {fault!r}.", f"choose one of {', '.join(self.faults())}.")
+        return fault if fault in self.others else f"{fault}_{self.noun}"
+
+    def parameters(self, fault: str) -> dict[str, inspect.Parameter]:
+        """What the action of `fault` takes, beside what the Chaos Toolkit hands to all."""
+        found = inspect.signature(getattr(self.actions, self.func(fault))).parameters
+        return {name: it for name, it in found.items() if name not in ("configuration", "secrets")}
+
+    def hits(self, fault: str, role: str, node_id: int) -> str:
+        """What is done to whom, in words: "kill of the active controller"."""
+        if "role" not in self.parameters(fault):
+            return self.others.get(fault, fault)
+        which = f"{self.noun} {node_id}" if role == "id" else self.roles.get(role, role)
+        return f"{self.others.get(fault, fault)} of {which}"
+
+    def is_healed(self, fault: str, role: str) -> bool:
+        """Whether the service is not expected to recover before the fault is healed."""
+        return bool({fault, role} & self.only_healed)
+
+
+_KAFKA_WORDS = {
+    "leader": "the leader of the drill's first partition",
+    "followers": "the followers of the drill's first partition",
+    "controller": "the active controller",
+    "random": "a broker at random",
+    "id": "the broker of that id",
+}
+_TIMESCALEDB_WORDS = {
+    "primary": "the primary",
+    "sync_standby": "the synchronous standby",
+    "replica": "a replica",
+    "etcd": "etcd",
+    "id": "the node of that id",
+}
+
+KAFKA = Subject(
+    service="kafka",
+    title="Kafka",
+    template="kafka-broker-loss.json",
+    actions=kafka_actions,
+    noun="broker",
+    load="acks=all",
+    endpoint="kafka_bootstrap_servers",
+    variable="KAFKA_BOOTSTRAP_SERVERS",
+    spread="partitions",
+    streams=6,
+    roles={role: _KAFKA_WORDS.get(role, role) for role in KAFKA_ROLES},
+    networks={"isolate": "isolable", "slow": "proxied"},
+    only_healed=frozenset({"followers"}),
+)
+TIMESCALEDB = Subject(
+    service="timescaledb",
+    title="PostgreSQL",
+    template="timescaledb-primary-loss.json",
+    actions=timescaledb_actions,
+    noun="node",
+    load="synchronous replication",
+    endpoint="timescaledb_dsn",
+    variable="TIMESCALEDB_DSN",
+    spread="connections",
+    streams=8,
+    roles={role: _TIMESCALEDB_WORDS.get(role, role) for role in TIMESCALEDB_ROLES},
+    others={
+        "switch_over": "planned switchover by Patroni",
+        "restart_postgresql": "planned restart",
+        "reinitialise_replica": "reinitialisation",
+        "hold_back_wal": "hold back the replica's WAL",
+    },
+    networks={"isolate": "isolable"},
+    only_healed=frozenset({"etcd", "hold_back_wal"}),
+)
+SUBJECTS = {subject.service: subject for subject in (KAFKA, TIMESCALEDB)}
