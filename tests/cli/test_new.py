@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaoslib.experiment import ensure_experiment_is_valid
 from click.testing import CliRunner, Result
 
 from chaosdrills.cli.main import drills
+from chaosdrills.gameday.drafting_subjects import TIMESCALEDB
 from chaosdrills.host.settings import load_objectives
 from chaosdrills.kafka.roles import ROLES
 from chaosdrills.observe.tolerances import limits_of
@@ -59,6 +61,38 @@ def test_what_it_writes_is_valid(here: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_fault_and_role_on_postgresql_is_valid(here: Path) -> None:
+    written = []
+    for fault in TIMESCALEDB.faults():
+        done = new("--service", "timescaledb", "--fault", fault, "--connections", "2")
+        assert done.exit_code == 0, done.stderr
+        written.append(done.stdout.split()[0])
+    assert "timescaledb-kill-primary.json" in written
+    assert "timescaledb-switch-over.json" in written
+    assert "timescaledb-reinitialise-replica-replica.json" in written
+    for role in TIMESCALEDB.roles:
+        options = ["--service", "timescaledb", "--role", role, "-o", f"{role}.json"]
+        assert new(*options, *(["--node-id", "2"] if role == "id" else [])).exit_code == 0
+        written.append(f"{role}.json")
+    for name in written:
+        ensure_experiment_is_valid(read(name))
+
+
+def test_a_draft_on_postgresql_for_a_cluster_of_the_users_own(here: Path) -> None:
+    dsn = "postgresql://drill@db-1:5432,db-2:5432/orders?sslmode=verify-full"
+    assert new("--service", "timescaledb", "--dsn", dsn, "-o", "own.json").exit_code == 0
+    assert read("own.json")["configuration"]["timescaledb_dsn"]["default"] == dsn
+    for wrong, why in (
+        (dsn.replace("drill@", "drill:hush@"), "--dsn holds a password."),
+        (f"{dsn}&password=hush", "--dsn holds a password."),
+        ("db-1:5432 and so on", "cannot be understood"),
+    ):
+        refused = new("--service", "timescaledb", "--dsn", wrong, "-o", "wrong.json")
+        assert (refused.exit_code, "hush" in refused.stderr) == (64, False)
+        assert why in refused.stderr
+    assert not Path("wrong.json").exists()
+
+
 def test_a_file_that_is_there_stays_unless_forced(here: Path) -> None:
     Path("mine.json").write_text("mine")
     refused = new("-o", "mine.json")
@@ -78,6 +112,12 @@ def test_a_file_that_is_there_stays_unless_forced(here: Path) -> None:
         ["--rto", "-1"],
         ["--partitions", "0"],
         ["--argument", "seed"],
+        ["--connections", "3"],
+        ["--service", "timescaledb", "--topic", "t"],
+        ["--service", "timescaledb", "--role", "leader"],
+        ["--service", "timescaledb", "--fault", "slowly"],
+        ["--service", "timescaledb", "--role", "id"],
+        ["--service", "timescaledb", "--fault", "switch_over", "--role", "replica"],
         ["--argument", "sed=5"],
         ["--inject", "stop"],
         ["--inject", "'stop", "--heal", "start"],

@@ -6,7 +6,7 @@ import pytest
 
 from chaosdrills.core.objectives import Objective
 from chaosdrills.errors import UsageError
-from chaosdrills.gameday.drafting import Draft, experiment
+from chaosdrills.gameday.drafting import Draft, experiment, role_of
 from chaosdrills.gameday.drafting_subjects import KAFKA, TIMESCALEDB
 from chaosdrills.observe.arguments import faults_of, heals_of
 from chaosdrills.observe.tolerances import limits_of
@@ -87,6 +87,54 @@ def test_more_arguments_of_the_fault_in_their_types() -> None:
 def test_a_fault_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="there is no fault 'melt'"):
         drafted(fault="melt")
+
+
+def test_a_draft_on_postgresql() -> None:
+    objective = Objective("timescaledb", 60, 300, 0, 90)
+    arguments = {"what": "postmaster"}
+    made = experiment(Draft("crash", objective, TIMESCALEDB, workload={"connections": 3}, arguments=arguments))
+    assert made["title"] == "PostgreSQL recovers by itself: kill of the primary"
+    assert observe(made)["workload_arguments"] == {"dsn": "${timescaledb_dsn}", "connections": 3}
+    assert observe(made)["polls"][0]["url"] == "${timescaledb_app_url}"
+    limits = limits_of(made)
+    assert (limits.rto_s, limits.rpo_s, limits.max_lost, limits.max_unavailable_s) == (60, 300, 0, 60)
+    fault, wait, heal, whole = (one["provider"] for one in made["method"])
+    assert (fault["func"], fault["arguments"]) == ("kill_node", {"role": "primary", "what": "postmaster"})
+    assert [it["func"] for it in (wait, heal, whole)] == ["wait_recovered", "heal_nodes", "wait_whole"]
+    assert set(made["configuration"]) == {
+        "timescaledb_dsn", "timescaledb_patroni", "timescaledb_patroni_auth_file", "timescaledb_app_url",
+        "timescaledb_app_expect",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", TIMESCALEDB.faults())
+def test_every_fault_on_postgresql_hits_whom_its_action_hits(fault: str) -> None:
+    made = experiment(Draft("mine", OBJECTIVE, TIMESCALEDB, fault=fault))
+    arguments = made["method"][0]["provider"]["arguments"]
+    role = role_of(TIMESCALEDB, fault)
+    assert arguments == ({"role": role} if role else {})
+    assert role in (*TIMESCALEDB.roles, "")
+    assert made["title"].startswith("PostgreSQL recovers by itself: ")
+
+
+def test_what_waits_for_its_heal_on_postgresql() -> None:
+    healed = [fault for fault in TIMESCALEDB.faults() if TIMESCALEDB.is_healed(fault, role_of(TIMESCALEDB, fault))]
+    assert healed == ["hold_back_wal"]
+    assert TIMESCALEDB.is_healed("kill", "etcd")
+    with pytest.raises(UsageError, match="'switch_over' hits whom it always hits: it takes no role"):
+        experiment(Draft("mine", OBJECTIVE, TIMESCALEDB, fault="switch_over", role="primary"))
+    with pytest.raises(UsageError, match=r"'switch_over' takes no commands. Try: choose one of kill, stop, pause"):
+        experiment(Draft("mine", OBJECTIVE, TIMESCALEDB, fault="switch_over", inject=["a"], heal=["b"]))
+
+
+def test_commands_of_the_users_own_on_postgresql() -> None:
+    made = experiment(Draft("mine", OBJECTIVE, TIMESCALEDB, inject=["ssh", "{host}"], heal=["ssh", "{host}", "up"]))
+    assert made["method"][0]["provider"]["arguments"] == {
+        "role": "primary", "target": "command", "inject": ["ssh", "{host}"], "heal": ["ssh", "{host}", "up"],
+    }  # fmt: skip
+    (said,) = made["extensions"]
+    assert said["hits"] == "kill by command of the primary"
+    assert said["needs"] == ["the program ssh", "TIMESCALEDB_DSN, or the lab"]
 
 
 def test_commands_need_both_halves_and_a_fault_that_takes_them() -> None:
