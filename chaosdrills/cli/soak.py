@@ -15,20 +15,26 @@ from chaosdrills.errors import UsageError
 HIGHEST_SEED = 999_999
 
 
+SERVICES = ("kafka", "timescaledb")
+
+
 @click.command()
+@click.option("--service", type=click.Choice(SERVICES), default="kafka", show_default=True)
 @click.option("--seconds", type=FiniteRange(1, 86_400), default=600.0, show_default=True, help="How long.")
 @click.option("--every", "every_s", type=FiniteRange(1, 3600), default=10.0, show_default=True, help="Seconds.")
 @click.option("--seed", type=click.IntRange(0, HIGHEST_SEED), help="Repeats a storm.  [default: a new one, printed]")
-@click.option("--kinds", help="The faults to draw from, by commas.  [default: all that hit a broker's process]")
+@click.option("--kinds", help="The faults to draw from, by commas.  [default: all that hit a node's process]")
 @click.option("--rate", "rate_per_s", type=FiniteRange(1, 1e5), default=200.0, show_default=True)
-@click.option("--partitions", type=click.IntRange(1, 1000), default=6, show_default=True)
+@click.option(
+    "--partitions", "--connections", "streams", type=click.IntRange(1, 1000), help="Streams.  [default: 6, or 8]"
+)
 @click.option("--base-port", type=int, help="The first client port of a lab that is started for it.")
-@click.option("--network", help="The option network of the lab: with 'isolable' brokers are isolated too.")
+@click.option("--network", help="The option network of the lab: with 'isolable' nodes are isolated too.")
 @click.option("--journals", type=click.Path(path_type=Path, file_okay=False), default="journals", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; what is done goes to standard error.")
 @click.pass_context
-def soak(ctx: click.Context, /, as_json: bool, seed: int | None, kinds: str | None, **given: Any) -> None:
-    """Hurt the lab's brokers at random under load, every few seconds, and prove that nothing acknowledged is lost.
+def soak(ctx: click.Context, /, service: str, as_json: bool, seed: int | None, kinds: str | None, **given: Any) -> None:
+    """Hurt the lab's servers at random under load, every few seconds, and prove that nothing acknowledged is lost.
 
     Uses the lab that runs, or starts one for the time. Prints its seed; the same seed is the same plan of faults. Ends
     with 0 if every acknowledged record is accounted for and nothing is left behind, 1 if records are lost, 2 if that
@@ -36,21 +42,23 @@ def soak(ctx: click.Context, /, as_json: bool, seed: int | None, kinds: str | No
 
     \b
     Example: chaos drills soak --seconds 600 --every 10 --seed 7
+    Example: chaos drills soak --service timescaledb --every 20
     """
     from chaosdrills.gameday import soak as soaking
+    from chaosdrills.gameday.grounds import GROUNDS
     from chaosdrills.gameday.storm import plan
-    from chaosdrills.lab.kafka import NODES
 
-    chosen = _kinds(kinds, soaking.kinds(given["network"] or ""))
+    ground = GROUNDS[service]
+    chosen = _kinds(kinds, ground.kinds(given["network"] or ""))
     seed = random.SystemRandom().randrange(1, HIGHEST_SEED) if seed is None else seed
-    steps = plan(seed, given["seconds"], given["every_s"], NODES, chosen)
+    steps = plan(seed, given["seconds"], given["every_s"], ground.nodes, chosen)
     say = _saying(as_json)
     faults = sum(step.deed == "fault" for step in steps)
     say(f"Seed {seed}: {faults} faults ({', '.join(chosen)}) in {given['seconds']:g} s. Repeat it with --seed {seed}.")
     options = {name: given[name] for name in ("base_port", "network") if given[name] is not None}
-    load = soaking.Load(given["rate_per_s"], given["partitions"])
+    load = soaking.Load(given["rate_per_s"], given["streams"] or ground.streams)
     with ending_as_ctrl_c():
-        summary = soaking.soak(steps, seed, load, given["journals"], options, say)
+        summary = soaking.soak(ground, steps, seed, load, given["journals"], options, say)
     if as_json:
         click.echo(json.dumps({"seed": seed, "plan": [asdict(step) for step in steps], **summary}, indent=2))
     else:

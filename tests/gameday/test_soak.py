@@ -17,6 +17,7 @@ from chaosdrills.core.summary import Check
 from chaosdrills.faults import heal_log
 from chaosdrills.faults.fault import Target
 from chaosdrills.gameday import soak
+from chaosdrills.gameday.grounds import KAFKA, TIMESCALEDB
 from chaosdrills.gameday.storm import plan
 from chaosdrills.host.processes import wait_until
 from chaosdrills.lab.supervision import living
@@ -93,7 +94,7 @@ def test_ctrl_c_in_the_storm_leaves_nothing(state: Path) -> None:
 
 def concluded(folder: Path, *checks: Check) -> dict[str, object]:
     judgement = judge(read_record(folder / "record"), Limits(max_lost=0))
-    return soak._concluded(5, [], folder, judgement, [*GOOD, *checks, soak._unexpected(judgement)])
+    return soak._concluded(KAFKA, 5, [], folder, judgement, [*GOOD, *checks, soak._unexpected(judgement)])
 
 
 def test_what_keeps_a_soak_from_being_met(state: Path, tmp_path: Path) -> None:
@@ -124,14 +125,16 @@ def test_a_record_that_nobody_wrote_is_not_met(state: Path, tmp_path: Path) -> N
 
 
 def test_what_is_left_behind_is_told(state: Path) -> None:
-    assert [check.ok for check in soak._left_behind(ours=True)] == [True, True]
+    assert [check.ok for check in soak._left_behind("kafka", ours=True)] == [True, True]
     heal_log.plan("kill", Target("kafka", "broker 2", "id", {"node": 2, "pid": 1, "start_ticks": 1}))
-    healed = soak._left_behind(ours=False)[0]
+    healed = soak._left_behind("kafka", ours=False)[0]
     assert (healed.name, healed.ok, healed.detail) == ("healed", False, "left: broker 2")
 
 
 def test_kinds_are_those_that_this_version_has(state: Path) -> None:
-    assert "kill" in soak.kinds()
+    assert KAFKA.kinds() == ("kill", "stop", "pause")
+    assert KAFKA.kinds("isolable") == ("kill", "stop", "pause", "isolate")
+    assert TIMESCALEDB.kinds() == ("kill", "pause")
     done = subprocess.run([DRILLS, "soak", "--kinds", "melt"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 64
     assert done.stderr.startswith("Error: there is no fault 'melt' for a storm.")
