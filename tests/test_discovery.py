@@ -87,8 +87,20 @@ def test_every_activity_has_a_line_of_help_and_a_plain_result(activities):
     assert lacking == []
 
 
-def test_importing_the_package_imports_no_driver():
-    code = "import json, sys, chaosdrills, chaosdrills.discovery; print(json.dumps(sorted(sys.modules)))"
+def loaded_by(modules):
+    """The packages that importing these loads."""
+    code = f"import json, sys, {modules}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
-    loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
+    return {name.split(".")[0] for name in json.loads(done.stdout)}
+
+
+def test_importing_the_package_imports_no_driver():
+    loaded = loaded_by("chaosdrills, chaosdrills.discovery")
     assert not loaded & {"confluent_kafka", "psycopg", "chaoslib", "numpy"}
+
+
+def test_what_serves_every_service_imports_no_driver():
+    """Who has one service's extra only can still look at this machine, draft, and soak that service."""
+    gameday = "chaosdrills.gameday"
+    loaded = loaded_by(f"{gameday}.postgresql, {gameday}.serving, {gameday}.drafting, {gameday}.grounds")
+    assert not loaded & {"confluent_kafka", "psycopg", "psycopg_pool", "prometheus_client", "patroni"}

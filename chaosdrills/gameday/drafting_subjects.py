@@ -1,4 +1,7 @@
-"""What can be drafted, one subject a service: its template, its actions, whom they hit, and how it is called."""
+"""What can be drafted, one subject a service: its template, its actions, whom they hit, and how it is called.
+
+Looking at them needs no driver.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,9 +12,7 @@ from typing import Any
 from chaosdrills.errors import UsageError
 from chaosdrills.faults.registry import FAULTS
 from chaosdrills.kafka import actions as kafka_actions
-from chaosdrills.kafka.roles import ROLES as KAFKA_ROLES
 from chaosdrills.timescaledb import actions as timescaledb_actions
-from chaosdrills.timescaledb.roles import ROLES as TIMESCALEDB_ROLES
 
 Action = Callable[..., Any]
 
@@ -75,21 +76,6 @@ class Subject:
         return bool({fault, role} & self.only_healed)
 
 
-_KAFKA_WORDS = {
-    "leader": "the leader of the drill's first partition",
-    "followers": "the followers of the drill's first partition",
-    "controller": "the active controller",
-    "random": "a broker at random",
-    "id": "the broker of that id",
-}
-_TIMESCALEDB_WORDS = {
-    "primary": "the primary",
-    "sync_standby": "the synchronous standby",
-    "replica": "a replica",
-    "etcd": "etcd",
-    "id": "the node of that id",
-}
-
 KAFKA = Subject(
     service="kafka",
     title="Kafka",
@@ -101,7 +87,14 @@ KAFKA = Subject(
     variable="KAFKA_BOOTSTRAP_SERVERS",
     spread="partitions",
     streams=6,
-    roles={role: _KAFKA_WORDS.get(role, role) for role in KAFKA_ROLES},
+    roles={
+        "leader": "the leader of the drill's first partition",
+        "follower": "a follower of the drill's first partition",
+        "followers": "the followers of the drill's first partition",
+        "controller": "the active controller",
+        "random": "a broker at random",
+        "id": "the broker of that id",
+    },
     networks={"isolate": "isolable", "slow": "proxied"},
     only_healed=frozenset({"followers"}),
 )
@@ -116,7 +109,13 @@ TIMESCALEDB = Subject(
     variable="TIMESCALEDB_DSN",
     spread="connections",
     streams=8,
-    roles={role: _TIMESCALEDB_WORDS.get(role, role) for role in TIMESCALEDB_ROLES},
+    roles={
+        "primary": "the primary",
+        "sync_standby": "the synchronous standby",
+        "replica": "a replica",
+        "etcd": "etcd",
+        "id": "the node of that id",
+    },
     others={
         "switch_over": "planned switchover by Patroni",
         "restart_postgresql": "planned restart",

@@ -11,8 +11,6 @@ from chaosdrills.faults.node import node_target
 from chaosdrills.faults.registry import FAULTS
 from chaosdrills.host.nodes import Cluster, load
 from chaosdrills.host.processes import wait_until
-from chaosdrills.kafka.client import Connection
-from chaosdrills.kafka.health import wait_whole as kafka_whole
 from chaosdrills.lab import kafka, timescaledb
 
 NETWORK_KINDS = ("isolate",)  # those that need a lab whose network can be cut
@@ -63,7 +61,10 @@ def _maker(kind: str) -> Callable[..., Target]:
 
 
 def _kafka_whole(cluster: Cluster) -> str:
-    found = kafka_whole(Connection(cluster.endpoint), [node.id for node in cluster.nodes], WHOLE_S)
+    from chaosdrills.kafka.client import Connection
+    from chaosdrills.kafka.health import wait_whole
+
+    found = wait_whole(Connection(cluster.endpoint), [node.id for node in cluster.nodes], WHOLE_S)
     return f"{found.brokers} brokers, every replica in sync"
 
 

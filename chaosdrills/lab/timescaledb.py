@@ -35,7 +35,6 @@ from chaosdrills.lab import patroni_settings, ports, supervision, timescaledb_op
 from chaosdrills.lab.patroni_settings import Passwords, Place, write_private
 from chaosdrills.lab.postgresql_programs import Programs, find_programs
 from chaosdrills.lab.progress import Progress
-from chaosdrills.timescaledb.dsn import addresses as addresses
 
 SERVICE = "timescaledb"
 BASE_PORT = 25432
@@ -54,6 +53,13 @@ DEFAULT_ENDPOINT = f"postgresql://{USER}@{LOOPBACK}:{BASE_PORT},{LOOPBACK}:{BASE
 def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` checked, as `chaosdrills.lab.timescaledb_options.normalise` has them. Raises `UsageError`."""
     return timescaledb_options.normalise(options, APPLICATION_OFFSET)
+
+
+def addresses(endpoint: str) -> set[str]:
+    """The addresses that a DSN leads to, as `chaosdrills.timescaledb.dsn.addresses` has them: that needs the driver."""
+    from chaosdrills.timescaledb import dsn
+
+    return dsn.addresses(endpoint)
 
 
 def suits(name: str, wanted: Any, actual: Any) -> bool:

@@ -8,8 +8,10 @@ from chaosdrills.core.objectives import Objective
 from chaosdrills.errors import UsageError
 from chaosdrills.gameday.drafting import Draft, experiment, role_of
 from chaosdrills.gameday.drafting_subjects import KAFKA, TIMESCALEDB
+from chaosdrills.kafka.roles import ROLES as KAFKA_ROLES
 from chaosdrills.observe.arguments import faults_of, heals_of
 from chaosdrills.observe.tolerances import limits_of
+from chaosdrills.timescaledb.roles import ROLES as TIMESCALEDB_ROLES
 
 OBJECTIVE = Objective("kafka", 120, 300, 7, 90)
 
@@ -20,6 +22,11 @@ def drafted(**more: Any) -> dict[str, Any]:
 
 def observe(made: dict[str, Any]) -> dict[str, Any]:
     return next(it["provider"]["arguments"] for it in made["controls"] if it["name"] == "observe")
+
+
+def test_roles_are_those_of_the_actions() -> None:
+    assert tuple(KAFKA.roles) == KAFKA_ROLES
+    assert tuple(TIMESCALEDB.roles) == TIMESCALEDB_ROLES
 
 
 def test_the_faults_are_those_that_have_an_action() -> None:
