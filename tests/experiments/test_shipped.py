@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaoslib import substitute
+from chaoslib.configuration import load_configuration
 
 from chaosdrills.cli.experiments import shipped
+from chaosdrills.core.parameters import Parameters
 from chaosdrills.host.settings import load_objectives
+from chaosdrills.observe.arguments import polls_of
 from chaosdrills.observe.tolerances import limits_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +36,7 @@ def test_tolerances_are_the_objectives(name: str) -> None:
     objective = load_objectives()[arguments(experiment, "observe")["service"]]
     limits = limits_of(experiment)
     assert (limits.rto_s, limits.rpo_s) == (objective.rto_s, objective.rpo_s)
+    assert limits.max_unavailable_s in (None, objective.rto_s), "users wait no longer than writers may"
     assert limits.most_lost == (objective.max_lost or 0), "a failover loses nothing, whatever a restore may"
 
 
@@ -56,6 +61,22 @@ def test_the_shape_of_a_drill(name: str) -> None:
     assert experiment["rollbacks"][-1]["provider"]["func"] in ("heal_brokers", "heal_consumers", "heal_nodes")
     waiting = next(one for one in experiment["method"] if one["provider"]["func"] == "wait_recovered")
     assert waiting["provider"]["arguments"]["timeout_s"] == limits_of(experiment).rto_s
+
+
+@pytest.mark.parametrize("url", ["", "https://staging.example/health"])
+def test_the_application_is_polled_only_where_somebody_says_where_it_is(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = EXPERIMENTS["timescaledb-primary-loss.json"]
+    monkeypatch.delenv("TIMESCALEDB_APP_EXPECT", raising=False)
+    monkeypatch.delenv("TIMESCALEDB_APP_URL", raising=False)
+    if url:
+        monkeypatch.setenv("TIMESCALEDB_APP_URL", url)
+    configuration = load_configuration(experiment["configuration"])
+    given = substitute({"polls": arguments(experiment, "observe")["polls"]}, configuration, {})["polls"]
+    assert given[0]["expect"] == {"status": 200, "json": "database.state", "equals": "up"}
+    polled, limits = polls_of(given, limits_of(experiment), Parameters())
+    assert ([one["url"] for one in polled], limits.max_unavailable_s) == (([url], 900) if url else ([], None))
 
 
 def test_the_folder_at_the_root_is_what_travels_with_the_package() -> None:

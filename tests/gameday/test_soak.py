@@ -23,7 +23,7 @@ from chaosdrills.host.processes import wait_until
 from chaosdrills.lab.supervision import living
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.record import RecordWriter
-from tests.conftest import free_base_port
+from tests.conftest import POSTGRESQL_OFFSETS, free_base_port
 from tests.observe.drills import WHOLE, write_record
 
 DRILLS = Path(sys.executable).with_name("chaosdrills")
@@ -41,9 +41,9 @@ def command(*options: str) -> list[str]:
     return [str(DRILLS), "soak", "--base-port", str(free_base_port()), "--kinds", "kill", *options]
 
 
-def require_nothing_left() -> None:
+def require_nothing_left(service: str = "kafka") -> None:
     assert heal_log.outstanding() == ([], [])
-    assert wait_until(lambda: not living("kafka"), 30), f"left running: {living('kafka')}"
+    assert wait_until(lambda: not living(service), 30), f"left running: {living(service)}"
 
 
 @pytest.mark.lab
@@ -69,6 +69,23 @@ def test_a_short_storm_loses_nothing_and_leaves_nothing(state: Path) -> None:
     assert sum(len(final.seqs) for final in history.finals.values()) >= again["acknowledged"]
     assert (Path(told["folder"]) / "report.html").exists()
     require_nothing_left()
+
+
+@pytest.mark.lab
+def test_a_storm_on_postgresql_loses_nothing_and_leaves_nothing(state: Path) -> None:
+    port = str(free_base_port(POSTGRESQL_OFFSETS))
+    options = ["--service", "timescaledb", "--base-port", port, "--seconds", "20", "--every", "6", "--seed", "7"]
+    done = subprocess.run(
+        [str(DRILLS), "soak", *options, "--json"], capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["plan"] == [json.loads(json.dumps(asdict(step))) for step in plan(7, 20, 6, (1, 2), ("kill", "pause"))]
+    assert (told["verdict"], told["loss"]["lost"], told["loss"]["unexpected"]) == ("met", 0, 0)
+    assert told["loss"]["acknowledged"] > 1000
+    whole = next(check["detail"] for check in told["checks"] if check["name"] == "whole")
+    assert whole == "2 servers, 1 synchronous standby"
+    require_nothing_left("timescaledb")
 
 
 @pytest.mark.lab
