@@ -151,8 +151,9 @@ def _draft(
 
 
 def _objective(shipped: "Objective", given: dict[str, Any]) -> "Objective":
+    """The service's, with what was given over it; a failover loses nothing, whatever a restore may."""
     own = {key: given[key] for key in ("rto_s", "rpo_s", "max_lost") if given[key] is not None}
-    return replace(shipped, **own)
+    return replace(shipped, **{"max_lost": shipped.max_lost or 0, **own})
 
 
 def _ask(subject: "Subject", given: dict[str, Any]) -> None:

@@ -68,6 +68,8 @@ def test_every_fault_and_role_on_postgresql_is_valid(here: Path) -> None:
         assert done.exit_code == 0, done.stderr
         written.append(done.stdout.split()[0])
     assert "timescaledb-kill-primary.json" in written
+    limits = limits_of(read("timescaledb-kill-primary.json"))
+    assert (limits.rto_s, limits.rpo_s, limits.max_lost, limits.max_unavailable_s) == (900, 86_400, 0, 900)
     assert "timescaledb-switch-over.json" in written
     assert "timescaledb-reinitialise-replica-replica.json" in written
     for role in TIMESCALEDB.roles:
