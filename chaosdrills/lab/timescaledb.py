@@ -220,7 +220,7 @@ def _etcd(base_port: int, programs: Programs) -> Node:
 
 
 def _application(base_port: int, endpoint: str) -> Node:
-    """The node of the application, which knows no more of the cluster than its DSN."""
+    """The node of the application, which knows no more of the cluster than its DSN, and has no listener for any of it."""
     folder, port = cluster_dir(SERVICE), base_port + APPLICATION_OFFSET
     data, log = folder / f"node-{APPLICATION}", folder / f"node-{APPLICATION}.log"
     passfile = quote(str(folder / "secrets" / "pgpass-application"), safe="/")
@@ -228,8 +228,7 @@ def _application(base_port: int, endpoint: str) -> Node:
     _clear(data, log)
     return Node(
         APPLICATION, f"{LOOPBACK}:{port}", [sys.executable, "-P", "-m", "chaosdrills.lab.application", str(port)],
-        {"DATABASE_URL": dsn, **supervision.marked(SERVICE)}, str(folder), str(log), str(data),
-        listeners={"client": port}, kind=APPLICATION_KIND,
+        {"DATABASE_URL": dsn, **supervision.marked(SERVICE)}, str(folder), str(log), str(data), kind=APPLICATION_KIND,
     )  # fmt: skip
 
 
