@@ -1,14 +1,15 @@
 """Two PostgreSQL nodes under Patroni, the etcd that they agree through, and an application on top, on loopback.
 
-Nodes 1 and 2 are Patroni, each of which starts and watches a PostgreSQL; node 3 is etcd, node 4 the small application
-of `chaosdrills.lab.application`, which no fault hits. PostgreSQL's ports are `base_port` and the next one, those of
-Patroni's REST lie 20 higher, etcd's (clients, peers) 40, the application's 60. In the lab's folder
+Nodes 1 and 2 are Patroni, each of which starts and watches a PostgreSQL; node 3 is etcd. PostgreSQL's ports are
+`base_port` and the next one, those of Patroni's REST lie 20 higher, etcd's (clients, peers) 40. In the lab's folder
 ``node-N`` is a node's data, ``node-N.log`` its output (Patroni's and PostgreSQL's in one); ``secrets`` holds the
 settings and passwords, which are made anew for each lab and go with its data. Where this PostgreSQL has the extension
 TimescaleDB (`chaosdrills.lab.postgresql_programs`), the drill's database has it too.
 
-Drills connect as the user drill to the database drill: by `configuration`, in which no password stands. The application
-has a user and a schema of its own there, both called staging.
+Node 4 is the small application of `chaosdrills.lab.application`, its port 60 above the first. It has a user and a
+schema of its own in the drill's database.
+
+Drills connect as the user drill to the database drill: by `configuration`, in which no password stands.
 
 Options: `base_port` (int), `settings` (PostgreSQL's parameters, over the lab's), `patroni` (Patroni's dynamic
 configuration, over `chaosdrills.lab.patroni_settings.DYNAMIC`), and `network`, which can only be "plain".
@@ -19,8 +20,6 @@ import re
 import secrets
 import shlex
 import shutil
-import sys
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +30,7 @@ from chaosdrills.host.network import PLAIN
 from chaosdrills.host.nodes import Cluster, Node, cluster_dir
 from chaosdrills.host.processes import wait_until
 from chaosdrills.host.sockets import LOOPBACK, accepts
-from chaosdrills.lab import patroni_settings, ports, supervision, timescaledb_options
+from chaosdrills.lab import application_node, patroni_settings, ports, supervision, timescaledb_options
 from chaosdrills.lab.patroni_settings import Passwords, Place, write_private
 from chaosdrills.lab.postgresql_programs import Programs, find_programs
 from chaosdrills.lab.progress import Progress
@@ -39,11 +38,10 @@ from chaosdrills.lab.progress import Progress
 SERVICE = "timescaledb"
 BASE_PORT = 25432
 SERVERS = (1, 2)
-ETCD, APPLICATION = 3, 4
-REST_OFFSET, ETCD_OFFSET, PEER_OFFSET, APPLICATION_OFFSET = 20, 40, 41, 60
+ETCD = 3
+REST_OFFSET, ETCD_OFFSET, PEER_OFFSET = 20, 40, 41
 DATABASE = USER = "drill"
-APPLICATION_USER = "staging"
-POSTGRESQL, ETCD_KIND, APPLICATION_KIND = "postgresql", "etcd", "application"
+POSTGRESQL, ETCD_KIND = "postgresql", "etcd"
 REST_TIMEOUT_S = 2.0
 ETCD_S = 5.0
 ENDPOINT_KEY = "timescaledb_dsn"
@@ -52,7 +50,7 @@ DEFAULT_ENDPOINT = f"postgresql://{USER}@{LOOPBACK}:{BASE_PORT},{LOOPBACK}:{BASE
 
 def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` checked, as `chaosdrills.lab.timescaledb_options.normalise` has them. Raises `UsageError`."""
-    return timescaledb_options.normalise(options, APPLICATION_OFFSET)
+    return timescaledb_options.normalise(options, application_node.OFFSET)
 
 
 def addresses(endpoint: str) -> set[str]:
@@ -93,8 +91,8 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     endpoint = ",".join(f"{LOOPBACK}:{base_port + index}" for index in range(len(SERVERS)))
     servers = [_server(node_id, base_port, programs, passwords, options) for node_id in SERVERS]
     chosen = {**options, "base_port": base_port, "network": PLAIN}
-    made = [_etcd(base_port, programs), *servers, _application(base_port, endpoint)]
-    return Cluster(SERVICE, endpoint, made, options=chosen)
+    application = application_node.application_node(SERVICE, base_port, endpoint, DATABASE)
+    return Cluster(SERVICE, endpoint, [_etcd(base_port, programs), *servers, application], options=chosen)
 
 
 def configuration(cluster: Cluster) -> dict[str, str]:
@@ -103,11 +101,9 @@ def configuration(cluster: Cluster) -> dict[str, str]:
     passfile = quote(str(private / "pgpass"), safe="/")
     return {
         ENDPOINT_KEY: f"postgresql://{USER}@{cluster.endpoint}/{DATABASE}?passfile={passfile}",
-        "timescaledb_patroni": ",".join(
-            f"http://{LOOPBACK}:{it.listeners['rest']}" for it in _of_kind(cluster, POSTGRESQL)
-        ),
+        "timescaledb_patroni": ",".join(f"http://{LOOPBACK}:{it.listeners['rest']}" for it in _servers(cluster)),
         "timescaledb_patroni_auth_file": str(private / "rest"),
-        "timescaledb_app_url": next(map(_health, _of_kind(cluster, APPLICATION_KIND)), ""),
+        "timescaledb_app_url": application_node.health_url(cluster),
     }
 
 
@@ -121,11 +117,11 @@ def awaited(cluster: Cluster) -> str:
     """What is still missing until the cluster can be used; empty when it can.
 
     It can when etcd answers, one node leads, the other streams from it on its timeline, and is a synchronous standby
-    if the lab is to have one, and when the application says that it is well.
+    if the lab is to have one, and when the application is well.
     """
-    if not all(accepts(node.endpoint, REST_TIMEOUT_S) for node in _of_kind(cluster, ETCD_KIND)):
+    if not all(accepts(node.endpoint, REST_TIMEOUT_S) for node in cluster.nodes if node.kind == ETCD_KIND):
         return "an answer of etcd"
-    servers = _of_kind(cluster, POSTGRESQL)
+    servers = _servers(cluster)
     members = _members(servers[0].listeners["rest"])
     if isinstance(members, str):
         return f"an answer of Patroni on node {servers[0].id} ({members})"
@@ -141,7 +137,7 @@ def awaited(cluster: Cluster) -> str:
     wanted = {**patroni_settings.DYNAMIC, **cluster.options["patroni"]}["synchronous_mode"]
     if wanted and not roles.keys() & {"sync_standby", "quorum_standby"}:
         return "a synchronous standby"
-    return next(map(_unwell, _of_kind(cluster, APPLICATION_KIND)), "")
+    return application_node.awaited(cluster)
 
 
 def is_complaint(line: str) -> bool:
@@ -157,22 +153,6 @@ def _members(rest_port: int) -> list[dict[str, Any]] | str:
             return found
     except (OSError, ValueError) as error:
         return str(error)
-
-
-def _health(application: Node) -> str:
-    return f"http://{application.endpoint}/health"
-
-
-def _unwell(application: Node) -> str:
-    """What keeps the application from its work; empty if nothing does."""
-    try:
-        urllib.request.urlopen(_health(application), timeout=REST_TIMEOUT_S).close()
-    except urllib.error.HTTPError as error:
-        with error:
-            return f"the application to be well ({error.read().decode(errors='replace').strip()})"
-    except (OSError, ValueError) as error:
-        return f"an answer of the application ({error})"
-    return ""
 
 
 def _server(node_id: int, base_port: int, programs: Programs, passwords: Passwords, options: Mapping[str, Any]) -> Node:
@@ -219,32 +199,19 @@ def _etcd(base_port: int, programs: Programs) -> Node:
     )  # fmt: skip
 
 
-def _application(base_port: int, endpoint: str) -> Node:
-    """The node of the application, which knows no more of the cluster than its DSN, and has no listener for any of it."""
-    folder, port = cluster_dir(SERVICE), base_port + APPLICATION_OFFSET
-    data, log = folder / f"node-{APPLICATION}", folder / f"node-{APPLICATION}.log"
-    passfile = quote(str(folder / "secrets" / "pgpass-application"), safe="/")
-    dsn = f"postgresql://{APPLICATION_USER}@{endpoint}/{DATABASE}?passfile={passfile}"
-    _clear(data, log)
-    return Node(
-        APPLICATION, f"{LOOPBACK}:{port}", [sys.executable, "-P", "-m", "chaosdrills.lab.application", str(port)],
-        {"DATABASE_URL": dsn, **supervision.marked(SERVICE)}, str(folder), str(log), str(data), kind=APPLICATION_KIND,
-    )  # fmt: skip
-
-
 def _clear(data: Path, log: Path) -> None:
     shutil.rmtree(data, ignore_errors=True)
     log.unlink(missing_ok=True)
 
 
-def _of_kind(cluster: Cluster, kind: str) -> list[Node]:
-    return [node for node in cluster.nodes if node.kind == kind]
+def _servers(cluster: Cluster) -> list[Node]:
+    return [node for node in cluster.nodes if node.kind == POSTGRESQL]
 
 
 def ports_of(base_port: int) -> list[int]:
     """Every port of a lab, the servers' first."""
     first = [base_port + index for index in range(len(SERVERS))]
-    others = (ETCD_OFFSET, PEER_OFFSET, APPLICATION_OFFSET)
+    others = (ETCD_OFFSET, PEER_OFFSET, application_node.OFFSET)
     return [*first, *(port + REST_OFFSET for port in first), *(base_port + offset for offset in others)]
 
 
@@ -257,7 +224,10 @@ def _parameters(programs: Programs, settings: Mapping[str, str]) -> dict[str, st
 
 
 def _write_passwords(private: Path, base_port: int, passwords: Passwords) -> None:
-    users = {"pgpass": (USER, passwords.drill), "pgpass-application": (APPLICATION_USER, passwords.application)}
+    users = {
+        "pgpass": (USER, passwords.drill),
+        application_node.PASSFILE: (application_node.USER, passwords.application),
+    }
     for name, (user, password) in users.items():
         lines = [f"{LOOPBACK}:{base_port + index}:*:{user}:{password}\n" for index in range(len(SERVERS))]
         write_private(private / name, "".join(lines))
@@ -265,18 +235,12 @@ def _write_passwords(private: Path, base_port: int, passwords: Passwords) -> Non
 
 
 def _setup(passwords: Passwords, timescaledb: bool) -> str:
-    """What is done once on the first leader: the drill's user and database, and what is the application's in it."""
+    """What is done once on the first leader: the drill's user and database, and what is the application's."""
     create = [
         f"CREATE ROLE {USER} LOGIN PASSWORD '{passwords.drill}' IN ROLE pg_monitor;",
         f"CREATE DATABASE {DATABASE} OWNER {USER};",
         f"\\connect {DATABASE}",
         *(["CREATE EXTENSION IF NOT EXISTS timescaledb;"] if timescaledb else []),
-        f"CREATE ROLE {APPLICATION_USER} LOGIN PASSWORD '{passwords.application}';",
-        f"CREATE SCHEMA AUTHORIZATION {APPLICATION_USER};",
-        f"SET ROLE {APPLICATION_USER};",
-        "CREATE TABLE staging.note (",
-        "  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,",
-        "  written_at timestamptz NOT NULL DEFAULT now(),",
-        "  text text NOT NULL);",
+        *application_node.setup(passwords.application),
     ]
     return "".join(f"{line}\n" for line in create)

@@ -16,7 +16,7 @@ from chaosdrills.faults import lock
 from chaosdrills.faults.healing import heal_outstanding
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import wait_until
-from chaosdrills.lab import timescaledb
+from chaosdrills.lab import application_node
 from chaosdrills.lab.application_database import BUDGET_S
 from chaosdrills.timescaledb import actions
 from chaosdrills.timescaledb.roles import choose
@@ -93,7 +93,7 @@ def test_its_page_reads_and_writes_its_own_table(lab: Cluster, application: Appl
 
 
 def test_no_fault_hits_it(lab: Cluster) -> None:
-    (node,) = [node for node in lab.nodes if node.kind == timescaledb.APPLICATION_KIND]
+    (node,) = [node for node in lab.nodes if node.kind == application_node.KIND]
     with pytest.raises(UsageError, match="node 4 of the lab is the application, which no fault hits"):
         choose("id", node.id, way_of(settings(lab), {}), lab)
 

@@ -14,7 +14,7 @@ from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.host import nodes
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import identify, is_alive, send_signal, this_process, wait_until
-from chaosdrills.lab import lifecycle, supervision, timescaledb
+from chaosdrills.lab import application_node, lifecycle, supervision, timescaledb
 from chaosdrills.lab.postgresql_programs import BINDIR
 from chaosdrills.lab.status import status
 from chaosdrills.timescaledb.client import Opening, Session
@@ -213,7 +213,7 @@ def test_a_bad_setting_ends_the_start_and_leaves_nothing(own_state: Path) -> Non
     assert all_gone()
 
 
-@pytest.mark.parametrize("offset", [timescaledb.REST_OFFSET + 1, timescaledb.APPLICATION_OFFSET])
+@pytest.mark.parametrize("offset", [timescaledb.REST_OFFSET + 1, application_node.OFFSET])
 def test_a_taken_port_is_named_with_its_holder(own_state: Path, offset: int) -> None:
     port = base_port()
     listening = (
