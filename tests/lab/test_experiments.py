@@ -1,126 +1,60 @@
 """Every shipped experiment on Kafka, run as a user runs it, on real brokers; what it says is proven by other means.
 
-With ``CHAOSDRILLS_FULL=1`` (`make drills`) each runs as it is shipped, on a lab that it starts itself. Otherwise they
-have short waits, and labs that are quick to notice a dead broker, shared by all that ask for the same options.
+Where they do not run as shipped (`tests.lab.shipped`), their labs are quick to notice a dead broker.
 """
 
-import json
-import os
 import statistics
 import struct
 import uuid
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from chaosdrills.cli.experiments import shipped
 from chaosdrills.core.history import NS, Outcome
-from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host.processes import this_process
 from chaosdrills.lab import lifecycle
 from tests.conftest import free_base_port
-from tests.drills.chaos import SHORT, Experiment, Place, Run, control
+from tests.drills.chaos import SHORT, Experiment, Run, control
+from tests.lab.shipped import FULL, Labs, Reached, RunIt, about, acks_between, actual, experiments_of, mark_ns, running
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
-FULL = os.environ.get("CHAOSDRILLS_FULL") == "1"
 QUICK = {"broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 500}
 PAUSE_S = 6
 SESSION_S = 7  # of a consumer, which brokers bound below by 6 s
-EXPERIMENTS: dict[str, Experiment] = {
-    name[:-5]: json.loads(content) for name, content in sorted(shipped().items()) if name.startswith("kafka-")
-}
+EXPERIMENTS = experiments_of("kafka")
 TRUNCATED = "one producer"  # the check that fails where an idempotent producer finds the log shorter than it was
 LOSSY = ("kafka-unclean-election", "kafka-unsafe-acks")
 
 
-def about(described: Experiment) -> dict[str, Any]:
-    """What an experiment says of itself."""
-    found: dict[str, Any] = next(one for one in described["extensions"] if one["name"] == "chaosdrills")
-    return found
-
-
-class Labs:
-    """A lab for each set of options, made when it is first asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.done: list[Run] = []
-        self._folder = folder
-        self._places: dict[str, Place] = {}
-
-    def place(self, described: Experiment) -> Place:
-        """Where this experiment runs."""
-        options = control(described, "lab").get("options", {})
-        key = json.dumps(options, sort_keys=True)
-        if key not in self._places:
-            folder = self._folder / f"lab-{len(self._places)}"
-            folder.mkdir()
-            endpoint = "" if FULL else self._start(folder / "state", options)
-            self._places[key] = Place(folder, endpoint, folder / "state")
-        return self._places[key]
-
-    def end(self) -> None:
-        """End them all."""
-        for place in self._places.values():
-            place.drills("lab", "down")
-
-    def _start(self, state: Path, options: dict[str, Any]) -> str:
-        asked = {**options, "settings": {**QUICK, **options.get("settings", {})}, "base_port": free_base_port()}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_STATE_HOME", str(state))
-            return lifecycle.up("kafka", asked, owner=this_process()).endpoint
+def _start(options: dict[str, Any]) -> Reached:
+    asked = {**options, "settings": {**QUICK, **options.get("settings", {})}, "base_port": free_base_port()}
+    return lifecycle.up("kafka", asked, owner=this_process()).endpoint, {}
 
 
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
-    made = Labs(tmp_path_factory.mktemp("experiments"))
+    made = Labs(tmp_path_factory.mktemp("experiments"), _start)
     yield made
     made.end()
-    print(*table([run for run in made.done if (run.folder / "journals").is_dir()]), sep="\n")  # noqa: T201
-
-
-def table(runs: "list[Run]") -> Iterator[str]:
-    """What all runs measured, for the one who ran them."""
-    yield f"\n{'experiment':<34}{'verdict':<9}{'RTO, s':>9}{'fresh, s':>10}{'lost':>7}{'took, s':>9}"
-    for each in runs:
-        known = {one["name"]: one["actual"] for one in each.summary["objectives"]}
-        rto, fresh = ("-" if known.get(name) is None else f"{known[name]:.3f}" for name in ("rto", "freshness"))
-        took = each.summary["phases"][-1]["end"] - each.summary["phases"][0]["begin"]
-        verdict, lost = each.summary["verdict"], (each.summary["loss"] or {}).get("lost")
-        yield f"{each.folder.name:<34}{verdict:<9}{rto:>9}{fresh:>10}{'-' if lost is None else lost:>7}{took:>9.1f}"
 
 
 @pytest.fixture
-def run(labs: Labs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Run]]:
+def run(labs: Labs) -> Iterator[RunIt]:
     """Runs an experiment to its end; afterwards nothing of it may be left."""
-    runs: list[Run] = []
+    with running(labs, EXPERIMENTS, _prepare) as to_its_end:
+        yield to_its_end
 
-    def to_its_end(name: str) -> Run:
-        described = json.loads(json.dumps(EXPERIMENTS[name]))
-        place = labs.place(described)
-        monkeypatch.setenv("XDG_STATE_HOME", str(place.state))
-        if name in LOSSY:
-            control(described)["workload_arguments"]["keep_topic"] = True
-        if not FULL:
-            _shorten(described)
-        runs.append(place.start(described, name))
-        runs[-1].end(400)
-        labs.done.append(runs[-1])
-        return runs[-1]
 
-    yield to_its_end
-    try:
-        for each in runs:
-            assert outstanding() == ([], []), "faults were left unhealed"
-            assert each.living() == []
-    finally:
-        for each in runs:
-            each.end_all()
-            each.place.drills("heal", "--force")
+def _prepare(name: str, described: Experiment) -> None:
+    if name in LOSSY:
+        control(described)["workload_arguments"]["keep_topic"] = True
+    if not FULL:
+        _shorten(described)
 
 
 def _shorten(described: Experiment) -> None:
@@ -148,28 +82,10 @@ def held(described: Run) -> None:
     assert len(described.history.finals) == EXPERIMENTS[name]["configuration"]["partitions"]
 
 
-def actual(described: Run, objective: str = "rto") -> float:
-    """What was measured."""
-    found: float = next(one["actual"] for one in described.summary["objectives"] if one["name"] == objective)
-    return found
-
-
 def seconds(described: Run) -> float:
     """How long the experiment waits between fault and heal."""
     found = EXPERIMENTS[described.folder.name]["configuration"]["seconds"] if FULL else PAUSE_S
     return float(found)
-
-
-def mark_ns(described: Run, name: str, which: int = 0) -> int:
-    """The instant of a mark."""
-    return described.history.marks_named(name)[which]
-
-
-def acks_between(described: Run, begin_ns: int, end_ns: int) -> int:
-    """How many writes were acknowledged in this span."""
-    writes = described.history.writes
-    inside = (writes.completed_ns > begin_ns) & (writes.completed_ns < end_ns)
-    return int(((writes.outcome == Outcome.OK) & inside).sum())
 
 
 def log_of(endpoint: str, topic: str) -> list[int]:
@@ -200,9 +116,6 @@ def log_of(endpoint: str, topic: str) -> list[int]:
 def test_a_test_here_runs_every_shipped_experiment() -> None:
     source = Path(__file__).read_text()
     assert [name for name in EXPERIMENTS if f'run("{name}")' not in source and name not in LOSSY] == []
-
-
-RunIt = Callable[[str], Run]
 
 
 def test_broker_loss(run: RunIt) -> None:

@@ -1,105 +1,50 @@
-"""Every shipped experiment on PostgreSQL, run as a user runs it, on real servers; what it says is proven otherwise.
+"""Every shipped experiment on PostgreSQL, run as a user runs it, on real servers; what it says is proven otherwise."""
 
-With ``CHAOSDRILLS_FULL=1`` (`make drills`) each runs as it is shipped, on a lab that it starts itself. Otherwise they
-have short waits, and share a lab with all that ask for the same options.
-"""
-
-import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from chaosdrills.cli.experiments import shipped
 from chaosdrills.core.history import NS, Outcome
-from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host.processes import this_process
 from chaosdrills.lab import lifecycle, timescaledb
 from tests.conftest import POSTGRESQL_OFFSETS, free_base_port
-from tests.drills.chaos import SHORT, Experiment, Place, Run, control
+from tests.drills.chaos import SHORT, Experiment, Run, control
+from tests.lab.shipped import FULL, Labs, Reached, RunIt, about, acks_between, actual, experiments_of, mark_ns, running
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
-FULL = os.environ.get("CHAOSDRILLS_FULL") == "1"
 LOST_S = 20
-PREFIX = "timescaledb-"
-EXPERIMENTS: dict[str, Experiment] = {
-    name[:-5]: json.loads(content) for name, content in sorted(shipped().items()) if name.startswith(PREFIX)
-}
+EXPERIMENTS = experiments_of("timescaledb")
 ONE_FAULT = ["fault_begin", "fault_end", "load_end", "drained"]
 HEALED = ["fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained"]
 
 
-class Labs:
-    """A lab for each set of options, made when it is first asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._places: dict[str, Place] = {}
-        self._ways: dict[Path, dict[str, str]] = {}
-
-    def place(self, described: Experiment) -> Place:
-        """Where this experiment runs."""
-        options = control(described, "lab").get("options", {})
-        key = json.dumps(options, sort_keys=True)
-        if key not in self._places:
-            folder = self._folder / f"lab-{len(self._places)}"
-            folder.mkdir()
-            self._places[key] = Place(folder, "", folder / "state")
-            self._ways[folder] = {} if FULL else self._start(folder / "state", options)
-        return self._places[key]
-
-    def way(self, place: Place) -> dict[str, str]:
-        """The environment that leads to the lab of a place; nothing where a run has a lab of its own."""
-        return self._ways[place.folder]
-
-    def end(self) -> None:
-        """End them all."""
-        for place in self._places.values():
-            place.drills("lab", "down")
-
-    def _start(self, state: Path, options: dict[str, Any]) -> dict[str, str]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_STATE_HOME", str(state))
-            asked = {**options, "base_port": free_base_port(POSTGRESQL_OFFSETS)}
-            cluster = lifecycle.up("timescaledb", asked, owner=this_process())
-            return {name.upper(): value for name, value in timescaledb.configuration(cluster).items()}
+def _start(options: dict[str, Any]) -> Reached:
+    asked = {**options, "base_port": free_base_port(POSTGRESQL_OFFSETS)}
+    cluster = lifecycle.up("timescaledb", asked, owner=this_process())
+    return "", {name.upper(): value for name, value in timescaledb.configuration(cluster).items()}
 
 
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
-    made = Labs(tmp_path_factory.mktemp("experiments"))
+    made = Labs(tmp_path_factory.mktemp("experiments"), _start)
     yield made
     made.end()
 
 
 @pytest.fixture
-def run(labs: Labs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Run]]:
+def run(labs: Labs) -> Iterator[RunIt]:
     """Runs an experiment to its end; afterwards nothing of it may be left."""
-    runs: list[Run] = []
+    with running(labs, EXPERIMENTS, _prepare) as to_its_end:
+        yield to_its_end
 
-    def to_its_end(name: str) -> Run:
-        described = json.loads(json.dumps(EXPERIMENTS[name]))
-        place = labs.place(described)
-        monkeypatch.setenv("XDG_STATE_HOME", str(place.state))
-        if not FULL:
-            _shorten(described)
-        runs.append(place.start(described, name, env=labs.way(place)))
-        runs[-1].end(400)
-        return runs[-1]
 
-    yield to_its_end
-    try:
-        for each in runs:
-            assert outstanding() == ([], []), "faults were left unhealed"
-            assert each.living() == []
-    finally:
-        for each in runs:
-            each.end_all()
-            each.place.drills("heal", "--force")
+def _prepare(name: str, described: Experiment) -> None:
+    if not FULL:
+        _shorten(described)
 
 
 def _shorten(described: Experiment) -> None:
@@ -114,8 +59,7 @@ def _shorten(described: Experiment) -> None:
 def held(described: Run, marks: list[str]) -> None:
     """What every whole drill shows, met or missed."""
     name = described.folder.name
-    about = next(one for one in EXPERIMENTS[name]["extensions"] if one["name"] == "chaosdrills")
-    expected = about["expected"]
+    expected = about(EXPERIMENTS[name])["expected"]
     assert described.line("Verdict") == expected, described.log
     assert described.status == (0 if expected == "met" else 1)
     assert described.summary == described.journal["chaosdrills"]
@@ -149,27 +93,6 @@ def counted(described: Run) -> dict[str, int]:
         "duplicated": len(rows) - len(there),
         "unexpected": len(there - set(keys)),
     }
-
-
-def actual(described: Run, objective: str = "rto") -> float:
-    """What was measured."""
-    value: float = next(one["actual"] for one in described.summary["objectives"] if one["name"] == objective)
-    return value
-
-
-def mark_ns(described: Run, name: str, which: int = 0) -> int:
-    """The instant of a mark."""
-    return described.history.marks_named(name)[which]
-
-
-def acks_between(described: Run, begin_ns: int, end_ns: int) -> int:
-    """How many writes were acknowledged in this span."""
-    writes = described.history.writes
-    inside = (writes.completed_ns > begin_ns) & (writes.completed_ns < end_ns)
-    return int(((writes.outcome == Outcome.OK) & inside).sum())
-
-
-RunIt = Callable[[str], Run]
 
 
 def test_a_test_here_runs_every_shipped_experiment() -> None:
