@@ -50,12 +50,12 @@ class Database:
         )  # fmt: skip
 
     def server(self) -> str:
-        """Which server answers."""
-        return str(self._ask("SELECT host(inet_server_addr()) || ':' || inet_server_port()")[0][0])
+        """Which server answers, by the address that leads to it."""
+        return self._ask("SELECT 1")[1]
 
     def notes(self) -> tuple[int, list[str]]:
         """How many notes there are, and the newest."""
-        rows = self._ask("SELECT count(*) OVER (), text FROM staging.note ORDER BY id DESC LIMIT %s", (NEWEST,))
+        rows, _ = self._ask("SELECT count(*) OVER (), text FROM staging.note ORDER BY id DESC LIMIT %s", (NEWEST,))
         return (int(str(rows[0][0])), [str(text) for _, text in rows]) if rows else (0, [])
 
     def add(self, text: str) -> None:
@@ -68,11 +68,13 @@ class Database:
         idle = told.get("pool_available", 0)
         return idle, max(0, told.get("pool_size", 0) - idle), told.get("requests_waiting", 0)
 
-    def _ask(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    def _ask(self, sql: str, values: tuple[object, ...] = ()) -> tuple[list[tuple[object, ...]], str]:
+        """What the database answers, and the address of the server that did."""
         begun = time.monotonic()
         try:
             with self._pool.connection() as connection, _within(connection, begun + BUDGET_S - time.monotonic()):
                 rows = connection.execute(sql, values).fetchall()
+                server = f"{connection.info.host}:{connection.info.port}"
         except (PoolTimeout, psycopg.Error) as error:
             why = _why(error)
             self._metrics.errors.labels(type(error).__name__).inc()
@@ -81,7 +83,7 @@ class Database:
         finally:
             self._metrics.query_s.observe(time.monotonic() - begun)
         self._note("")
-        return rows
+        return rows, server
 
     def _note(self, why: str) -> None:
         """Keep whether the database is up, and log when that changes."""

@@ -213,7 +213,7 @@ def test_a_bad_setting_ends_the_start_and_leaves_nothing(own_state: Path) -> Non
     assert all_gone()
 
 
-@pytest.mark.parametrize("offset", [timescaledb.REST_OFFSET + 1, application_node.OFFSET])
+@pytest.mark.parametrize("offset", [21, application_node.OFFSET])
 def test_a_taken_port_is_named_with_its_holder(own_state: Path, offset: int) -> None:
     port = base_port()
     listening = (
