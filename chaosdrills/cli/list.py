@@ -74,6 +74,7 @@ def _print(entry: "Entry", last: "LastRun | None") -> None:
         "hits": entry.hits or "it does not say",
         "takes": "it does not say" if entry.minutes is None else f"about {entry.minutes:g} min",
         "needs": "; ".join(entry.needs),
+        "ends": "" if entry.expected in ("", "met") else f"{entry.expected}, which is what it shows",
         "last": "never run from here" if last is None else _last(last),
         "run": f"chaos run {entry.path}" if entry.path else "",
     }

@@ -25,7 +25,8 @@ OBSERVE = "chaosdrills.observe.control"
 class Entry:
     """One experiment. `path` is its file, empty if it is in the package only; `run_slug` is what its runs are called.
 
-    `hits` is empty, `minutes` None and `needs` empty where the experiment does not say.
+    `hits` is empty, `minutes` None and `needs` empty where the experiment does not say. `expected` is the verdict with
+    which it is known to end on the lab, empty where it does not say.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Entry:
     minutes: float | None
     needs: tuple[str, ...]
     run_slug: str
+    expected: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def _entry(name: str, content: bytes | OSError, path: str, own: Mapping[str, byt
         minutes=minutes if isinstance(minutes, int | float) and not isinstance(minutes, bool) else None,
         needs=tuple(need for need in _list(said.get("needs")) if isinstance(need, str)),
         run_slug=slug_of(_text(_observed(experiment).get("name")) or title),
+        expected=_text(said.get("expected")),
     )
 
 

@@ -48,6 +48,8 @@ def test_what_is_said_of_each() -> None:
         f"  run:   chaos run experiments/{LOSS}.json",
     ]
     assert "  last:  never run from here" in lines
+    at = next(number for number, line in enumerate(lines) if line.startswith("timescaledb-async-loss: "))
+    assert lines[at + 4] == "  ends:  missed, which is what it shows"
 
 
 def test_as_json_with_what_it_does_not_say_null_and_broken_files_named(here: Path) -> None:
@@ -62,7 +64,7 @@ def test_as_json_with_what_it_does_not_say_null_and_broken_files_named(here: Pat
     assert set(named) == {"bare", *(name.removesuffix(".json") for name in shipped())}
     assert named["bare"] == {
         "name": "bare", "path": "mine/bare.json", "shipped": False, "title": "Bare", "hits": "", "minutes": None,
-        "needs": [], "run_slug": "bare", "last": None,
+        "needs": [], "run_slug": "bare", "expected": "", "last": None,
     }  # fmt: skip
     last = named[LOSS]["last"]
     assert (last["verdict"], last["folder"], last["age_s"] < 600) == ("unknown", folder, True)
