@@ -33,6 +33,8 @@ def test_the_faults_are_those_that_have_an_action() -> None:
     assert set(KAFKA.faults()) == {"kill", "stop", "pause", "isolate", "slow"}
     assert {"kill", "stop", "pause", "switch_over", "restart_postgresql"} <= set(TIMESCALEDB.faults())
     assert "command" not in TIMESCALEDB.faults()
+    drafted_by = {TIMESCALEDB.func(fault) for fault in TIMESCALEDB.faults()}
+    assert drafted_by == set(TIMESCALEDB.actions.__all__) - {"heal_nodes", "wait_whole"}, "every fault can be drafted"
 
 
 @pytest.mark.parametrize(("fault", "network"), [("isolate", "isolable"), ("slow", "proxied")])
