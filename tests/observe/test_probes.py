@@ -64,7 +64,7 @@ def test_before_the_method_has_ended_nothing_is_measured(tmp_path: Path) -> None
     assert recovery_time() == {
         "measured": False, "rto_judged_s": 0.0, "rto_actual_s": 0.0, "fresh_judged_s": 0.0,
     }  # fmt: skip
-    assert data_loss() == {"measured": False, "rpo_judged_s": 0.0, "lost": 0}
+    assert data_loss() == {"measured": False, "rpo_judged_s": 0.0, "lost": 0, "stale": 0}
     assert availability() == {"measured": False, "unavailable_judged_s": 0.0, "unavailable_s": 0.0}
 
 
