@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from chaosdrills.core.exchange import format_lines, parse
 from chaosdrills.core.history import NO_SEQ, NO_TIME, NS, History, Operations, Outcome, by_stream
 from chaosdrills.core.judge import Limits, judge
 from chaosdrills.core.parameters import Parameters
@@ -94,6 +95,7 @@ class RegisterConformance:
         assert set(held) <= set(history.finals)
         found = figures(history)
         names = ("lost", "recovered", "duplicated", "unexpected", "stale", "reordered", "freshness_s")
+        assert judge(parse(format_lines(history)), Limits(rpo_s=86_400, max_lost=0), SHORT).as_dict() == found
         assert {name: found[name] for name in names} == {
             **dict.fromkeys(names, 0),
             "reordered": None,
