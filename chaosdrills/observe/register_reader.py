@@ -1,7 +1,7 @@
 """The reads of registers, which are load: an open loop in a thread of its own, one read at a time.
 
 A read that is due while an earlier one is not answered waits for it, and counts from when it was due. One that has
-waited for as long as a good answer may take is not sent any more: it has failed.
+waited for as long as an answer is waited for is not sent any more: it has failed.
 """
 
 import logging
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from chaosdrills.core.history import NO_SEQ, NS, Outcome
+from chaosdrills.core.history import NO_SEQ, NS, Outcome, to_ns
 from chaosdrills.errors import DrillError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.pacing import OpenLoop
@@ -18,7 +18,6 @@ from chaosdrills.observe.workload import Page
 
 logger = logging.getLogger(__name__)
 
-TOO_LATE_NS = NS
 STOP_S = 10.0
 LOG_AGAIN_NS = 10 * NS
 
@@ -37,11 +36,15 @@ class Source(Protocol):
 
 
 class RegisterReader:
-    """Reads `registers` in turn, `rate_per_s` a second, and notes what it saw in `page`."""
+    """Reads `registers` in turn, `rate_per_s` a second, and notes what it saw in `page`.
 
-    def __init__(self, registers: Registers, rate_per_s: float, source: Source, page: Page) -> None:
+    `patience_s` is how long a read may have waited and still be sent.
+    """
+
+    def __init__(self, registers: Registers, rate_per_s: float, patience_s: float, source: Source, page: Page) -> None:
         self._registers = registers
         self._rate_per_s = rate_per_s
+        self._patience_ns = to_ns(patience_s)
         self._source = source
         self._page = page
         self._told_ns = 0
@@ -72,7 +75,7 @@ class RegisterReader:
 
     def _read(self, register: int, due_ns: int) -> None:
         seq, outcome = NO_SEQ, Outcome.FAILED
-        if boottime_ns() - due_ns < TOO_LATE_NS:
+        if boottime_ns() - due_ns < self._patience_ns:
             try:
                 seq, outcome = self._source.read(register, self._stop.is_set), Outcome.OK
             except DrillError as error:

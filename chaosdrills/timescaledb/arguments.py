@@ -26,12 +26,12 @@ class Arguments:
     ``chaosdrills_<drill id>``) and dropped at the end of a whole drill unless `keep_schema`. `connections`: how many,
     each a stream. `pipeline`: how many inserts a connection may have sent that are not answered yet. `payload_bytes`:
     of each row. `client`: ``watchful``, or ``plain`` for libpq's own settings. `connect_timeout_s` bounds connecting to
-    one server, `answer_timeout_s` the wait for the answer to an insert, after which the connection is given up; the
-    plain client has neither. `kind`: ``ledger``, whose rows are inserted and stay, or ``register``, whose rows are
-    written over. `read_from`: ``replica``, ``primary`` or ``nothing``: where it is looked how fresh data is (default
-    ``replica``), or where registers are read (default ``primary``), `reads_per_s` a second. `retire_s`: for how long a
-    register is written to. `secrets`: what the experiment keeps among its secrets, such as the password: libpq's
-    parameters.
+    one server, `answer_timeout_s` the wait for the answer to a write, after which the connection is given up; the
+    plain client has neither, but for reads of registers. `kind`: ``ledger``, whose rows are inserted and stay, or
+    ``register``, whose rows are written over. `read_from`: ``replica``, ``primary`` or ``nothing``: where it is looked
+    how fresh data is (default ``replica``), or where registers are read (default ``primary``), `reads_per_s` a second.
+    `retire_s`: for how long a register is written to. `secrets`: what the experiment keeps among its secrets, such as
+    the password: libpq's parameters.
     """
 
     dsn: str = field(repr=False)

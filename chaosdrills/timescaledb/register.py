@@ -23,7 +23,6 @@ COLUMNS = """(
 )"""
 NOT_APPLIED = b"INSERT 0 0"
 ASK_S = 10.0
-ANSWER_S = 1.0
 FIND_S = 1.0
 
 
@@ -50,6 +49,7 @@ class RegisterSource:
     def __init__(self, arguments: Arguments, client: Client) -> None:
         self._client = client
         self._role = STANDBY if arguments.read_from == REPLICA else PRIMARY
+        self._answer_s = arguments.answer_timeout_s
         self._sql = f"SELECT seq FROM {arguments.schema}.{TABLE} WHERE key = $1"
         self._session: Session | None = None
 
@@ -57,7 +57,7 @@ class RegisterSource:
         """The seq that the row holds, `NO_SEQ` without a row. Raises `DrillError`."""
         session = self._connected(stopped)
         try:
-            rows = session.query(self._sql, ANSWER_S, [register])
+            rows = session.query(self._sql, self._answer_s, [register])
         except ServerError:
             self.close()
             raise

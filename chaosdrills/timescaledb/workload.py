@@ -90,8 +90,9 @@ class TimescaleDBWorkload:
 
     def _reader_on(self, page: Page) -> Reader | RegisterReader:
         if isinstance(self._writing, RegisterWriting):
-            source = RegisterSource(self._arguments, self._client)
-            return RegisterReader(self._writing.registers, self._arguments.reads_per_s, source, page)
+            registers, source = self._writing.registers, RegisterSource(self._arguments, self._client)
+            rate_per_s, patience_s = self._arguments.reads_per_s, self._arguments.answer_timeout_s
+            return RegisterReader(registers, rate_per_s, patience_s, source, page)
         return Reader(self._arguments, self._drill_id, self._client, page)
 
     @property

@@ -38,7 +38,7 @@ class Reading:
     def __init__(self, rate_per_s: float = 200) -> None:
         self.toy, self.sheets = Toy(), list[Sheet]()
         page = LedgerPage(self.sheets.append, lambda: 0)
-        self.reader = RegisterReader(Registers(1, NS, lambda: 0), rate_per_s, self.toy, page)
+        self.reader = RegisterReader(Registers(1, NS, lambda: 0), rate_per_s, 0.5, self.toy, page)
 
     @property
     def reads(self) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
