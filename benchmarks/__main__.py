@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-MODULES = ("record", "judge", "fuzz", "lab_start", "observer_pacing", "kafka_ledger", "timescaledb_ledger", "endurance")
+MODULES = (
+    "record",
+    "judge",
+    "fuzz",
+    "lab_start",
+    "observer_pacing",
+    "kafka_ledger",
+    "timescaledb_ledger",
+    "timescaledb_resolution",
+    "endurance",
+)
 
 
 def main() -> int:

@@ -8,7 +8,8 @@ of its own, with synchronous replication unless ``--async``. Each round measures
   of the same shape, by the simple protocol (its default) and with prepared statements.
 
 A rate of the observer is what was acknowledged between two instants while the load runs. At the end the observer is
-paced at 1,000 inserts a second, and how late it sent them is shown, and what the lab took of memory.
+paced at 1,000 inserts a second, and how late it sent them is shown, then the same with upserts of registers; and what
+the lab took of memory.
 """
 
 import argparse
@@ -53,15 +54,15 @@ class Bench:
         """Acknowledged inserts a second of an observer at full rate."""
         return float(self._observe(0, lambda session: self._rate(session)))
 
-    def paced(self) -> dict[str, Any]:
-        """How late an observer is at 1,000 inserts a second."""
+    def paced(self, kind: str = "ledger") -> dict[str, Any]:
+        """How late an observer is at 1,000 writes a second."""
 
         def lateness(session: ObserverSession) -> dict[str, Any]:
             time.sleep(self._seconds)
             found: dict[str, Any] = session.snapshot()["lateness"]
             return found
 
-        found: dict[str, Any] = self._observe(PACED_PER_S, lateness)
+        found: dict[str, Any] = self._observe(PACED_PER_S, lateness, kind)
         return found
 
     def pgbench(self, mode: str) -> float:
@@ -92,9 +93,9 @@ class Bench:
             done = subprocess.run(argv, capture_output=True, text=True, check=True, env=env)
         return float(re.findall(r"tps = ([0-9.]+)", done.stdout)[-1])
 
-    def _observe(self, rate_per_s: float, look: Callable[[ObserverSession], Any]) -> Any:
+    def _observe(self, rate_per_s: float, look: Callable[[ObserverSession], Any], kind: str = "ledger") -> Any:
         with tempfile.TemporaryDirectory(prefix="chaosdrills-") as name:
-            arguments = {"dsn": self._dsn, "connections": self._connections, "read_from": "nothing"}
+            arguments = {"dsn": self._dsn, "connections": self._connections, "kind": kind, "read_from": "nothing"}
             spec = ObserverSpec(
                 uuid.uuid4().hex[:8], "timescaledb", WORKLOAD, Path(name) / "record", arguments,
                 rate_per_s=rate_per_s, max_in_flight=self._connections * 32,
@@ -150,6 +151,7 @@ def main() -> None:
             result["lab_mib"] = sum(node["memory_mib"] or 0 for node in status("timescaledb")["nodes"])
             bench = Bench(cluster, options.seconds, options.connections)
             result |= {**compare(bench, options.rounds), "paced_1000_per_s": bench.paced()}
+            result["registers_paced_1000_per_s"] = bench.paced("register")
             print(json.dumps(result, indent=2))
         finally:
             lifecycle.down("timescaledb")

@@ -37,6 +37,7 @@ LONGEST = (
     "lab/test_experiments.py",
     "timescaledb/test_workload.py",
     "timescaledb/test_actions.py",
+    "timescaledb/test_registers.py",
     "lab/test_timescaledb_experiments.py",
     "lab/test_timescaledb_lab.py",
     "lab/test_application.py",

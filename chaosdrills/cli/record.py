@@ -8,6 +8,8 @@ import click
 from chaosdrills.cli.completion import complete_runs
 from chaosdrills.errors import UsageError
 
+SHOWN = 100  # streams
+
 
 @click.group()
 def record() -> None:
@@ -61,5 +63,8 @@ def show(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
+    streams, more = facts["streams"], len(facts["streams"]) - SHOWN
+    if more > 0:  # registers come and go
+        facts["streams"] = f"{', '.join(streams[:SHOWN])} and {more:,} more"
     for name, value in facts.items():
         click.echo(f"{name}: {value}")

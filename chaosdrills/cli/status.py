@@ -129,7 +129,10 @@ def _figures(drill: dict[str, Any]) -> str:
     parts = [f"{figures['per_s']:.0f} acks/s", f"{figures['bad_per_s']:.0f} bad/s"]
     if figures["silent_s"] >= 1:
         parts.append(f"a stream silent for {figures['silent_s']:.0f} s")
-    parts.append("no reader" if figures["age_s"] is None else f"data {figures['age_s']:.1f} s old")
+    if figures["age_s"] is not None:
+        parts.append(f"data {figures['age_s']:.1f} s old")
+    elif figures.get("stream_kind") != "register":
+        parts.append("no reader")
     parts += endpoints_in_words(figures)
     return ("figures when the load ended: " if drill["load_over"] else "figures: ") + ", ".join(parts)
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from chaosdrills.core.history import NO_SEQ, NS, Ints, Outcome
+from chaosdrills.core.history import NO_SEQ, NS, Bools, Ints, Outcome
 
 BIN_NS = NS // 10
 BINS = 600
 MAX_STEPS = 4096
 
 STREAM, SEQ = 0, 1  # columns
+WRITES, READS = 0, 1  # pools of registers
 
 
 class Bins:
@@ -102,15 +103,13 @@ class Figures:
             return
         streams, seqs, invoked_ns, completed_ns, outcomes = np.ascontiguousarray(table.T)
         ok = outcomes == Outcome.OK
-        good = ok & (completed_ns - invoked_ns <= self._slow_ns)
         self._counts += np.bincount(outcomes, minlength=3)
-        self._good.add(invoked_ns[good])
         self._acks.add(completed_ns[ok])
-        self._take_clean(completed_ns[ok], invoked_ns[~good])
+        self._take_load(invoked_ns, completed_ns, ok)
         for stream, age in enumerate(self._ages):
             acked = np.flatnonzero(ok & (streams == stream))
             if len(acked):
-                self._last_acks[stream] = max(self._last_acks[stream], completed_ns[acked].max())
+                self._take_ack(stream, int(completed_ns[acked].max()))
                 age.acknowledged(int(seqs[acked].max()), int(invoked_ns[acked].min()))
 
     def reads(self, table: Ints) -> None:
@@ -141,8 +140,8 @@ class Figures:
         whose time to be good ran out in the window; `bad_share`: of those, null without one. `since_last_ack_s`: over
         all streams; null without one.
         `silent_s`: how long the most silent stream has had no acknowledgement, 0 if that is within `gap_s`. `age_s`:
-        of the stream whose readers see the oldest data; null without a read. `clean_s`: since the first
-        acknowledgement, or the last bad operation if that is later; 0 while an operation is overdue.
+        of the stream whose readers see the oldest data; null without a read, and for registers. `clean_s`: since the
+        first acknowledgement, or the last bad operation if that is later; 0 while an operation is overdue.
         `clean_longest_s`: the longest that ever was.
         """
         window_ns = round(min(max(window_s, 0.1), 50.0) * NS)
@@ -165,6 +164,15 @@ class Figures:
             "clean_longest_s": max(clean_ns, self._longest_clean_ns) / NS,
         }
 
+    def _take_load(self, invoked_ns: Ints, completed_ns: Ints, ok: Bools) -> None:
+        """Take in operations that recovery is measured on."""
+        good = ok & (completed_ns - invoked_ns <= self._slow_ns)
+        self._good.add(invoked_ns[good])
+        self._take_clean(completed_ns[ok], invoked_ns[~good])
+
+    def _take_ack(self, stream: int, completed_ns: int) -> None:
+        self._last_acks[stream] = max(self._last_acks[stream], completed_ns)
+
     def _take_clean(self, acked_ns: Ints, bad_ns: Ints) -> None:
         if self._first_ack_ns is None and len(acked_ns):
             self._first_ack_ns = int(acked_ns.min())
@@ -176,3 +184,31 @@ class Figures:
         if self._first_ack_ns is None:
             return 0
         return max(0, until_ns - max(self._first_ack_ns, self._last_bad_ns))
+
+
+class RegisterFigures(Figures):
+    """The figures of a load on registers: all writes are one stream, and all reads, if there are any, the other.
+
+    Reads are load: they are bad or clean as writes are. `per_s` and totals are of writes alone, and there is no age.
+    """
+
+    def __init__(self, pools: int, slow_ns: int, gap_ns: int) -> None:
+        super().__init__(pools, slow_ns, gap_ns)
+        self._ages = []
+
+    def writes(self, table: Ints) -> None:
+        """Take in writes, as for logs."""
+        super().writes(table)
+        self._take_pool(WRITES, table)
+
+    def reads(self, table: Ints) -> None:
+        """Take in reads, whose intended times are not taken in before."""
+        invoked_ns, completed_ns, ok = table[:, 2], table[:, 3], table[:, 4] == Outcome.OK
+        self._attempts.add(invoked_ns)
+        self._take_load(invoked_ns, completed_ns, ok)
+        self._take_pool(READS, table)
+
+    def _take_pool(self, pool: int, table: Ints) -> None:
+        acked_ns = table[table[:, 4] == Outcome.OK, 3]
+        if len(acked_ns):
+            self._take_ack(pool, int(acked_ns.max()))

@@ -16,7 +16,7 @@ import numpy as np
 
 from chaosdrills.core.history import NO_SEQ, NS, Ints
 from chaosdrills.host.clock import boottime_ns
-from chaosdrills.observe.figures import Figures
+from chaosdrills.observe.figures import Figures, RegisterFigures
 from chaosdrills.observe.record import RecordWriter
 from chaosdrills.observe.slots import Kind
 from chaosdrills.observe.standing import Standings
@@ -41,8 +41,9 @@ class Sheet:
 class LedgerPage:
     """The page of one thread. Noting extends a list; nothing is checked until it is copied."""
 
-    def __init__(self, hand_over: Callable[[Sheet], None]) -> None:
+    def __init__(self, hand_over: Callable[[Sheet], None], new_stream: Callable[[], int]) -> None:
         self._hand_over = hand_over
+        self._new_stream = new_stream
         self._begin()
 
     def write(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
@@ -57,6 +58,10 @@ class LedgerPage:
     def read(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a read."""
         self._reads += (stream, seq, invoked_ns, completed_ns, outcome)
+
+    def new_stream(self) -> int:
+        """Declare one more stream, called by its index; it may be used at once, on any page."""
+        return self._new_stream()
 
     def poll(self, stream: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a poll of an endpoint; `stream` is an index of poll streams."""
@@ -92,15 +97,27 @@ class LedgerPage:
 class Ledger:
     """The record of a running load and its figures. All methods may be called from any thread.
 
-    `polled` are the names of poll streams, by index.
+    `polled` are the names of poll streams, by index; `pools` those of registers, as `Opened` has them.
     """
 
     def __init__(
-        self, record: RecordWriter, streams: Sequence[str], slow_ns: int, gap_ns: int, polled: Sequence[str] = ()
+        self,
+        record: RecordWriter,
+        streams: Sequence[str],
+        slow_ns: int,
+        gap_ns: int,
+        polled: Sequence[str] = (),
+        pools: Sequence[str] = (),
     ) -> None:
         self._record = record
-        self._indices = [record.stream(name) for name in streams]
-        self._figures = Figures(len(streams), slow_ns, gap_ns)
+        self._lanes = pools or streams
+        self._numbering = threading.Lock()
+        self._streams = self._declared = len(streams)
+        for name in streams:
+            record.stream(name)
+        self._figures = (
+            RegisterFigures(len(pools), slow_ns, gap_ns) if pools else Figures(len(streams), slow_ns, gap_ns)
+        )
         for name in polled:
             record.poll_stream(name)
         self._standings = Standings(polled, slow_ns)
@@ -110,7 +127,7 @@ class Ledger:
 
     def page(self) -> LedgerPage:
         """A new page for one thread."""
-        return LedgerPage(self._take)
+        return LedgerPage(self._take, self._new_stream)
 
     def write_up(self) -> None:
         """Copy all pages that were handed over into the record, as one block. Raises `UnavailableError` (full disk).
@@ -135,7 +152,7 @@ class Ledger:
             self._record.note(text, at_ns)
 
     def final(self, survivors: Survivors) -> None:
-        """Put the read-back of a stream on disk."""
+        """Write down the read-back of a stream; it is on disk for certain with the end, or a mark, that follows."""
         with self._scribe:
             self._record.final(survivors.stream, survivors.at_ns, np.frombuffer(survivors.seqs, np.int64))
 
@@ -157,10 +174,10 @@ class Ledger:
                 self._record.close()
 
     @property
-    def silent_streams(self) -> list[int]:
-        """Indices of the streams without an acknowledgement so far."""
+    def silent(self) -> list[str]:
+        """The streams, or pools of registers, without an acknowledgement so far."""
         with self._scribe:
-            return self._figures.silent_streams
+            return [self._lanes[index] for index in self._figures.silent_streams]
 
     def totals(self) -> dict[str, int]:
         """`acked`, `failed`, `unknown`: operations with that outcome so far."""
@@ -182,10 +199,16 @@ class Ledger:
         if self._handed_over.qsize() > MOST_PAGES:
             self.write_up()
 
+    def _new_stream(self) -> int:
+        with self._numbering:
+            self._streams += 1
+            return self._streams - 1
+
     def _copy(self) -> None:
         sheets = []
         while not self._handed_over.empty():
             sheets.append(self._handed_over.get())
+        self._declare()
         if not sheets:
             return
         writes = np.concatenate([sheet.writes for sheet in sheets])
@@ -198,6 +221,14 @@ class Ledger:
         self._figures.attempts(np.concatenate([sheet.attempts for sheet in sheets]))
         self._figures.writes(writes)
         self._figures.reads(reads)
+
+    def _declare(self) -> None:
+        """Record the streams that are new: before their operations, and those for which there will be none."""
+        with self._numbering:
+            streams = self._streams
+        for index in range(self._declared, streams):
+            self._record.new_stream(str(index))
+        self._declared = streams
 
 
 def _table(numbers: list[int]) -> Ints:

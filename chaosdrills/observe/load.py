@@ -93,6 +93,7 @@ class Load:
         figures = self.ledger.figures(window_s, self._oldest_in_flight_ns)
         return {
             "phase": self.phase,
+            "stream_kind": self._workload.stream_kind,
             "elapsed_s": (boottime_ns() - self._begun_ns) / 1e9,
             "sent": self._sent,
             "in_flight": self._workload.in_flight,

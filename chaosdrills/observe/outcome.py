@@ -138,12 +138,22 @@ def last_lines(summary: dict[str, Any], report: str) -> list[str]:
 
 
 def _recovery(rto: dict[str, Any] | None, fresh: dict[str, Any] | None) -> str:
-    """The measured recovery time; where fresh data is judged too, and took longer, the time until that."""
+    """The measured recovery time; where fresh data is judged too, and took longer, the time until that.
+
+    Either with its resolution: a shorter stop is unseen, and a longer one is seen to within it.
+    """
     if rto is None or rto["actual"] is None:
         return "not measured"
     if fresh is None or (fresh["actual"] is not None and fresh["actual"] <= rto["actual"]):
-        return f"{rto['actual']:.3f} s"
-    return "fresh data not measured" if fresh["actual"] is None else f"{fresh['actual']:.3f} s until data was fresh"
+        return f"{rto['actual']:.3f} s{_resolution(rto)}"
+    if fresh["actual"] is None:
+        return "fresh data not measured"
+    return f"{fresh['actual']:.3f} s until data was fresh{_resolution(fresh)}"
+
+
+def _resolution(objective: dict[str, Any]) -> str:
+    """What the judge added to a measured time."""
+    return f", seen to within {objective['judged'] - objective['actual']:.3g} s"
 
 
 def _why(summary: dict[str, Any]) -> str:

@@ -34,7 +34,10 @@ def throughput(configuration: Configuration = None, secrets: Secrets = None) -> 
 def freshness(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """The age of the oldest acknowledged write that readers have not seen: `{"age_s"}`."""
     with failing():
-        age_s = required("freshness").figures().get("age_s")
+        figures = required("freshness").figures()
+    age_s = figures.get("age_s")
+    if figures.get("stream_kind") == "register":
+        raise ActivityFailed("freshness is not defined for registers: their reads count for recovery.")
     if age_s is None:
         raise ActivityFailed("freshness is not measured: this workload has no reader.")
     return {"age_s": age_s}
@@ -71,7 +74,7 @@ def data_loss(configuration: Configuration = None, secrets: Secrets = None) -> d
     """
     judgement = _judgement("data_loss")
     if judgement is None:
-        return {"measured": False, "rpo_judged_s": 0.0, "lost": 0}
+        return {"measured": False, "rpo_judged_s": 0.0, "lost": 0, "stale": 0}
     figures = judgement.as_dict()
     limits = judgement.limits
     if figures["rpo_actual_s"] is None or figures["lost"] is None:

@@ -100,7 +100,7 @@ class Observer:
 
     def _look_ready(self, deadline: float) -> None:
         ledger, opened = self._load.ledger, self._load.opened
-        if ledger is not None and opened is not None and not ledger.silent_streams:
+        if ledger is not None and opened is not None and not ledger.silent:
             self._ready = True
             self._load.lateness = Lateness()  # while everything starts, late is no wonder and costs no figure
             gc.freeze()
@@ -115,8 +115,7 @@ class Observer:
         if self._load.ledger is None or self._load.opened is None:
             what = "could not be opened"
         else:
-            names = ", ".join(self._load.opened.streams[index] for index in self._load.ledger.silent_streams)
-            what = f"acknowledged nothing on stream {names}"
+            what = f"acknowledged nothing on stream {', '.join(self._load.ledger.silent)}"
         return f"{self._spec.service} {what} within {self._ready_timeout_s:g} s.{why}"
 
     def _answer(self, request: dict[str, Any]) -> None:
@@ -183,7 +182,8 @@ class Observer:
             extra=header_of(self._spec, opened.facts),
         )
         polled = [endpoint.name for endpoint in self._endpoints]
-        return Ledger(record, opened.streams, to_ns(self._spec.slow_s), to_ns(self._spec.gap_s), polled)
+        slow_ns, gap_ns = to_ns(self._spec.slow_s), to_ns(self._spec.gap_s)
+        return Ledger(record, opened.streams, slow_ns, gap_ns, polled, opened.pools)
 
 
 def main(argv: list[str]) -> int:

@@ -59,6 +59,7 @@ class RecordWriter:
         self._crc = 0
         self._blocks = 0
         self._streams: dict[Kind, dict[str, int]] = {Kind.STREAM: {}, Kind.POLL_STREAM: {}}
+        self._counts = {Kind.STREAM: 0, Kind.POLL_STREAM: 0}
         self._finals: set[int] = set()
 
     @classmethod
@@ -98,6 +99,15 @@ class RecordWriter:
         """The index of the stream `name`, which is declared if it is new."""
         return self._declared(Kind.STREAM, name)
 
+    def new_stream(self, name: str) -> int:
+        """Declare the stream `name`, which nobody has declared; its index. Nothing of it is kept in memory."""
+        with self._append_lock:
+            index = self._declare(Kind.STREAM, name)
+            full = len(self._buffer) >= self._full
+        if full:
+            self.flush()
+        return index
+
     def poll_stream(self, name: str) -> int:
         """The index of the poll stream `name`, as `stream`; their names and indices are their own."""
         return self._declared(Kind.POLL_STREAM, name)
@@ -107,12 +117,16 @@ class RecordWriter:
         with self._append_lock:
             index = streams.get(name)
             if index is None:
-                index = len(streams)
-                self._buffer += text_slots(kind, name, stream=index)
-                streams[name] = index
+                index = streams[name] = self._declare(kind, name)
             full = len(self._buffer) >= self._full
         if full:
             self.flush()
+        return index
+
+    def _declare(self, kind: Kind, name: str) -> int:
+        index = self._counts[kind]
+        self._buffer += text_slots(kind, name, stream=index)
+        self._counts[kind] = index + 1
         return index
 
     def writes(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
@@ -168,7 +182,7 @@ class RecordWriter:
 
     def _streams_of(self, kind: Kind) -> int:
         """How many streams operations of that kind can have."""
-        return len(self._streams[Kind.POLL_STREAM if kind == Kind.POLL else Kind.STREAM])
+        return self._counts[Kind.POLL_STREAM if kind == Kind.POLL else Kind.STREAM]
 
     def mark(self, name: str, at_ns: int, label: str = "") -> None:
         """Record a mark, on disk before this returns. Raises `UsageError` for a name that is not in `MARK_NAMES`."""
@@ -191,7 +205,8 @@ class RecordWriter:
     def final(self, stream: int, at_ns: int, seqs: Ints) -> None:
         """Record the whole read-back of `stream`: int64 `seqs` in the order found, `NO_SEQ` where damaged.
 
-        On disk before this returns. Raises `InternalError` for a second one of the same stream.
+        It is in the file when this returns, and on the device with the mark or the end that follows: there may be
+        thousands. Raises `InternalError` for a second one of the same stream.
         """
         seqs = np.asarray(seqs, dtype=np.int64)
         if (
@@ -206,7 +221,7 @@ class RecordWriter:
             runs = run_slots(stream, at_ns, seqs[begin : begin + _RUN_PIECE])
             for first in range(0, len(runs), BLOCK_SLOTS):
                 self._write_out(runs[first : first + BLOCK_SLOTS].tobytes())
-        self._write_out(pack_slot(Kind.FINAL, 0, 0, stream, at_ns, 0, len(seqs)), sync=True)
+        self._write_out(pack_slot(Kind.FINAL, 0, 0, stream, at_ns, 0, len(seqs)))
 
     def flush(self, sync: bool = False) -> None:
         """Write what was gathered as one block; with `sync`, return only when it is on the device."""

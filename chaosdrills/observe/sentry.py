@@ -16,13 +16,16 @@ POLL_S = 0.25
 
 def refuse_blind(drill: ObservedDrill) -> None:
     """Raise `UsageError` if an abort condition, or a limit of the drill, could never be seen: before it is needed."""
-    conditions, nobody = drill.plan.abort_when, "nothing reads what this workload writes."
-    if conditions is not None and conditions.age_s is not None and drill.figures()["age_s"] is None:
+    conditions, figures = drill.plan.abort_when, drill.figures()
+    nobody = "nothing reads what this workload writes."
+    if figures.get("stream_kind") == "register":
+        nobody = "it is not defined for registers, whose reads count for recovery."
+    if conditions is not None and conditions.age_s is not None and figures["age_s"] is None:
         raise UsageError(
             f"the abort condition age_s cannot be watched: {nobody}",
             "use bad_share in abort_when, or a workload with a reader.",
         )
-    if drill.plan.limits.fresh and drill.figures()["age_s"] is None:
+    if drill.plan.limits.fresh and figures["age_s"] is None:
         raise UsageError(
             f"the hypothesis bounds fresh_judged_s, which cannot be known: {nobody}",
             "take that probe out of it, or use a workload with a reader.",

@@ -36,8 +36,8 @@ What each kind puts there (fields not named are 0):
 
 Block 0 holds FILE, the HEADER and its text, and nothing else. A block is written with one `write`, so a process killed
 at any byte leaves whole blocks and at most one *torn tail*: bytes after the last seal, which a reader drops and
-reports. Anything else that does not fit is damage, and an error that names the offset. Marks, notes, read-backs
-and the end are synced to the device before the call that writes them returns.
+reports. Anything else that does not fit is damage, and an error that names the offset. Marks, notes and the end
+are synced to the device, with all that is before them, before the call that writes them returns.
 
 Version 2 is the same without the kinds POLL and POLL_STREAM, version 1 also without NOTE; both are still read. A note
 is a remark of somebody who watched: it counts for no figure and no verdict, and is not exported.

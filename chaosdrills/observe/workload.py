@@ -24,11 +24,14 @@ Progress = Callable[[str], None]
 class Opened:
     """A service that a workload has opened: the names of its streams, by index, and facts for the record's header.
 
-    `facts` is a flat JSON object without secrets, host names or paths: settings, versions, ids.
+    `facts` is a flat JSON object without secrets, host names or paths: settings, versions, ids. `pools` are for
+    registers, which come and go (`Page.new_stream`), and are looked at as the judge does: "writes" all together, and
+    "reads" if there are any.
     """
 
     streams: Sequence[str]
     facts: Mapping[str, Any]
+    pools: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class Page(Protocol):
 
     def read(self, stream: int, seq: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
         """Note a read; `seq` is the newest one seen, `NO_SEQ` where there was none."""
+
+    def new_stream(self) -> int:
+        """Declare one more stream, called by its index, which is returned. Never waits."""
 
     def turn(self) -> None:
         """Hand over what was noted, if it is time to. Call it several times a second."""

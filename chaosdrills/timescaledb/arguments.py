@@ -12,7 +12,10 @@ from chaosdrills.timescaledb.payload import filler
 from chaosdrills.timescaledb.way import of_libpq
 
 REPLICA, PRIMARY, NOTHING = READ_FROM = ("replica", "primary", "nothing")
+LEDGER, REGISTER = KINDS = ("ledger", "register")
+FOR_REGISTERS = ("retire_s", "reads_per_s")
 MOST_CONNECTIONS = 500
+MOST_READS_PER_S = 1_000  # of one connection, one at a time
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,12 @@ class Arguments:
     ``chaosdrills_<drill id>``) and dropped at the end of a whole drill unless `keep_schema`. `connections`: how many,
     each a stream. `pipeline`: how many inserts a connection may have sent that are not answered yet. `payload_bytes`:
     of each row. `client`: ``watchful``, or ``plain`` for libpq's own settings. `connect_timeout_s` bounds connecting to
-    one server, `answer_timeout_s` the wait for the answer to an insert, after which the connection is given up; the
-    plain client has neither. `read_from`: ``replica``, ``primary`` or ``nothing``: where it is looked how fresh data
-    is. `secrets`: what the experiment keeps among its secrets, such as the password: libpq's parameters.
+    one server, `answer_timeout_s` the wait for the answer to a write, after which the connection is given up; the
+    plain client has neither, but for reads of registers. `kind`: ``ledger``, whose rows are inserted and stay, or
+    ``register``, whose rows are written over. `read_from`: ``replica``, ``primary`` or ``nothing``: where it is looked
+    how fresh data is (default ``replica``), or where registers are read (default ``primary``), `reads_per_s` a second.
+    `retire_s`: for how long a register is written to. `secrets`: what the experiment keeps among its secrets, such as
+    the password: libpq's parameters.
     """
 
     dsn: str = field(repr=False)
@@ -37,7 +43,10 @@ class Arguments:
     client: str = WATCHFUL
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     answer_timeout_s: float = 5.0
-    read_from: str = REPLICA
+    kind: str = LEDGER
+    read_from: str = ""
+    reads_per_s: int = 50
+    retire_s: float = 1.0
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
@@ -49,6 +58,8 @@ class Arguments:
                 "the PostgreSQL workload was given no dsn.", "give 'postgresql://user@host:5432,host:5432/database'."
             )
         values = {name: _CHECKS.get(name, _text)(name, value) for name, value in given.items()}
+        kind = values.get("kind", LEDGER)
+        values.setdefault("read_from", PRIMARY if kind == REGISTER else REPLICA)
         arguments = Arguments(**{**values, "schema": values.get("schema") or own_name(drill_id)})
         arguments._require_sense()
         return arguments
@@ -64,9 +75,11 @@ class Arguments:
     def _require_sense(self) -> None:
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", self.schema):
             raise UsageError(f"{self.schema!r} is not a schema's name.", "use up to 63 of a-z 0-9 _, no digit first.")
-        for name, value, known in (("client", self.client, CLIENTS), ("read_from", self.read_from, READ_FROM)):
-            if value not in known:
-                raise UsageError(f"{name} is {value!r}.", f"use one of {', '.join(known)}.")
+        for name, known in (("client", CLIENTS), ("kind", KINDS), ("read_from", READ_FROM)):
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} is {getattr(self, name)!r}.", f"use one of {', '.join(known)}.")
+        if self.reads_per_s > MOST_READS_PER_S:
+            raise UsageError(f"reads_per_s is {self.reads_per_s}.", f"use up to {MOST_READS_PER_S}.")
         if self.connections > MOST_CONNECTIONS:
             raise UsageError(f"{self.connections} connections are too many.", f"use up to {MOST_CONNECTIONS}.")
         filler(self.payload_bytes)
@@ -76,6 +89,11 @@ class Arguments:
     def where(self) -> Dsn:
         """The DSN, taken apart."""
         return Dsn.of(self.dsn, of_libpq(self.secrets))
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether rows are written over."""
+        return self.kind == REGISTER
 
     @property
     def watchful(self) -> bool:
@@ -92,6 +110,7 @@ class Arguments:
             "payload_bytes": self.payload_bytes,
             "client": self.client,
             "read_from": self.read_from,
+            **({name: getattr(self, name) for name in FOR_REGISTERS} if self.overwrites else {}),
             **(timeouts if self.watchful else {}),
         }
 
@@ -114,6 +133,8 @@ def _text(name: str, value: Any) -> str:
 _CHECKS: Mapping[str, Any] = {
     "keep_schema": truth,
     "connections": count,
+    "reads_per_s": count,
+    "retire_s": seconds_of_a_day,
     "pipeline": count,
     "payload_bytes": count,
     "connect_timeout_s": seconds_of_a_day,

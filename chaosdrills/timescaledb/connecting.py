@@ -9,11 +9,11 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaosdrills.errors import DrillError
 from chaosdrills.timescaledb import ledger
-from chaosdrills.timescaledb.arguments import Arguments
 from chaosdrills.timescaledb.client import PGconn
 from chaosdrills.timescaledb.finding import PRIMARY, Client
 
@@ -45,16 +45,17 @@ class Made:
 
 
 class Connector:
-    """Makes connections. `descriptor` becomes readable when `made` has some; `trouble` is the last in words.
+    """Makes connections, on which the `statement` of their stream is prepared.
+
+    `descriptor` becomes readable when `made` has some; `trouble` is the last in words.
 
     `timelines` are those of the servers that were written to, in turn; `servers` counts the changes of server.
     """
 
-    def __init__(self, arguments: Arguments, drill_id: str, client: Client) -> None:
+    def __init__(self, statement: Callable[[int], str], client: Client) -> None:
         self.trouble = ""
         self.timelines: list[int] = []
-        self._arguments = arguments
-        self._drill_id = drill_id
+        self._statement = statement
         self._client = client
         self._asked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._made: queue.SimpleQueue[Made] = queue.SimpleQueue()
@@ -115,7 +116,7 @@ class Connector:
             self._stop.wait(BREATH_S)
         session = self._client.find(PRIMARY, SEARCH_S, patient=True, stopped=self._stop.is_set)
         try:
-            insert = ledger.insert_of(self._arguments.schema, self._drill_id, stream, self._arguments.payload_bytes)
+            insert = self._statement(stream)
             prepared = not session.is_pooled(PREPARE_S)
             if prepared:
                 session.prepare(ledger.STATEMENT, insert, PREPARE_S)

@@ -1,7 +1,7 @@
 """One connection of the load, in libpq's pipeline mode: what was sent on it, and what of it was acknowledged.
 
 Every insert is followed by its own Sync, so each is a transaction, and ReadyForQuery its acknowledgement. Operations
-are numbers; the line knows nothing of streams but its own.
+are numbers; what each sends is `Writing`'s to say.
 """
 
 from collections import deque
@@ -11,7 +11,8 @@ from chaosdrills.core.history import Outcome
 from chaosdrills.timescaledb.client import ExecStatus, PGconn, PGresult, PsycopgError, error_of
 from chaosdrills.timescaledb.connecting import Made
 from chaosdrills.timescaledb.outcomes import NOT_WRITABLE, is_cancelled_wait, outcome_of
-from chaosdrills.timescaledb.payload import Seal
+from chaosdrills.timescaledb.register import NOT_APPLIED
+from chaosdrills.timescaledb.writing import Writing
 
 Settle = Callable[[int, Outcome], None]
 
@@ -21,12 +22,12 @@ class Lost(Exception):
 
 
 class Line:
-    """The connection of one stream of `count`, of which at most `depth` inserts are sent and unanswered.
+    """The connection of the lane `stream`, of which at most `depth` writes are sent and unanswered.
 
     `waiting` are the numbers that are still to be sent, `sent` (number, instant) those without an answer.
     """
 
-    def __init__(self, stream: int, count: int, depth: int, seal: Seal) -> None:
+    def __init__(self, stream: int, depth: int, writing: Writing) -> None:
         self.stream = stream
         self.address = ""
         self.waiting: deque[int] = deque()
@@ -34,9 +35,9 @@ class Line:
         self.pgconn: PGconn | None = None
         self.descriptor = -1
         self.unflushed = False
-        self._count = count
         self._depth = depth
-        self._seal = seal
+        self._parameters = writing.parameters
+        self._guarded = writing.guarded
         self._outcome = Outcome.OK
         self._why = ""
 
@@ -56,8 +57,7 @@ class Line:
             while self.waiting and len(self.sent) < self._depth:
                 number = self.waiting.popleft()
                 self.sent.append((number, now_ns))
-                seq = b"%d" % (number // self._count)
-                self._send(self._insert, (seq, self._seal.of(seq)))
+                self._send(self._insert, self._parameters(number))
                 self.pgconn.pipeline_sync()
             self.unflushed = bool(self.pgconn.flush())
         except PsycopgError as error:
@@ -105,6 +105,8 @@ class Line:
                 within = True
                 if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
                     self._fail(result)
+                elif self._guarded and result.command_status == NOT_APPLIED:
+                    self._outcome = Outcome.FAILED
 
     def _fail(self, result: PGresult) -> None:
         self._outcome = outcome_of(result)

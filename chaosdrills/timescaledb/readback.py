@@ -1,4 +1,4 @@
-"""The read-back: what is really in the ledger after the drill, read through a fresh connection to the primary of then.
+"""The read-back: what is in the drill's table after the drill, through a fresh connection to the primary of then.
 
 Before it reads, all other connections of the drill are ended and the table is locked against writers: a commit that
 still waits for its standby would turn up later. Then everything is read, in the order in which the server took the
@@ -15,7 +15,7 @@ from chaosdrills.core.history import NO_SEQ
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.workload import Progress, Survivors
-from chaosdrills.timescaledb import ledger, overview
+from chaosdrills.timescaledb import ledger, overview, register
 from chaosdrills.timescaledb.arguments import Arguments
 from chaosdrills.timescaledb.client import Row, ServerError, Session
 from chaosdrills.timescaledb.finding import PRIMARY, Client
@@ -32,18 +32,22 @@ OTHERS = (
 )
 LOCKED_OUT = "55P03"
 
+Found = tuple[int, "array[int]"]
+
 
 class ReadBack:
-    """Reads the ledger of a drill. `foreign` counts rows that are not of it, `damaged` those that are not whole."""
+    """Reads the table of a drill. `foreign` counts rows that are not of it, `damaged` those that are not whole."""
 
-    def __init__(self, arguments: Arguments, drill_id: str, client: Client, timelines: list[int]) -> None:
+    table = ""
+
+    def __init__(self, arguments: Arguments, drill_id: str, client: Client, timelines: list[int], streams: int) -> None:
         self.foreign = 0
         self.damaged = 0
-        self._arguments = arguments
         self._drill_id = drill_id
         self._client = client
         self._newest = max(timelines, default=0)
-        self._table = f"{arguments.schema}.{ledger.TABLE}"
+        self._streams = streams
+        self._table = f"{arguments.schema}.{self.table}"
 
     def run(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
         """The survivors of each stream in turn. Raises `DrillError` if the end is not reached in time."""
@@ -56,14 +60,17 @@ class ReadBack:
             timeline = self._require_history(session)
             begun_ns = boottime_ns()
             self._lock_out_writers(session, deadline, progress)
-            for stream in range(self._arguments.connections):
-                yield Survivors(stream, begun_ns, self._read(session, stream, deadline, progress))
-            self._count_foreign(session, deadline)
+            for stream, seqs in self._read_all(session, deadline, progress):
+                yield Survivors(stream, begun_ns, seqs)
             session.query("COMMIT", _left(deadline))
             if self._require_history(session) != timeline:
                 raise UnavailableError("the server changed its timeline while it was read back.", "read back again.")
         finally:
             session.close()
+
+    def _read_all(self, session: Session, deadline: float, progress: Progress) -> Iterator[Found]:
+        """What each stream holds."""
+        raise NotImplementedError
 
     def _require_history(self, session: Session) -> int:
         """The timeline that the primary writes, which must not be older than one that was written to."""
@@ -93,22 +100,18 @@ class ReadBack:
                     raise
                 session.query("ROLLBACK", _left(deadline))
 
-    def _read(self, session: Session, stream: int, deadline: float, progress: Progress) -> "array[int]":
-        """All of a stream's rows."""
-        seqs, opener = array("q"), Opener(self._drill_id, stream)
-        chosen = f"SELECT drill, seq, payload, checksum FROM {self._table} WHERE stream = {stream} ORDER BY id"
+    def _rows(self, session: Session, chosen: str, deadline: float) -> Iterator[list[Row]]:
+        """The rows that a query chooses, some at a time; the last time there may be none."""
         session.query(f"DECLARE survivors NO SCROLL CURSOR FOR {chosen}", _left(deadline))
         while True:
-            progress(f"reading back: stream {stream}, {len(seqs):,} rows")
             rows = session.query(f"FETCH {BATCH} FROM survivors", _left(deadline))
-            for row in rows:
-                self._open(row, opener, seqs)
+            yield rows
             if len(rows) < BATCH:
                 break
         session.query("CLOSE survivors", _left(deadline))
-        return seqs
 
     def _open(self, row: Row, opener: Opener, seqs: "array[int]") -> None:
+        """Look at one row: drill, seq, payload, checksum."""
         drill, seq, payload, checksum = (text or "" for text in row)
         if drill != self._drill_id:
             self.foreign += 1
@@ -118,10 +121,47 @@ class ReadBack:
             self.damaged += 1
             seqs.append(NO_SEQ)
 
-    def _count_foreign(self, session: Session, deadline: float) -> None:
-        """Rows of no stream of ours."""
-        outside = f"SELECT count(*) FROM {self._table} WHERE stream NOT BETWEEN 0 AND {self._arguments.connections - 1}"
+
+class LedgerReadBack(ReadBack):
+    """Of a ledger, stream by stream."""
+
+    table = ledger.TABLE
+
+    def _read_all(self, session: Session, deadline: float, progress: Progress) -> Iterator[Found]:
+        for stream in range(self._streams):
+            seqs, opener = array("q"), Opener(self._drill_id, stream)
+            chosen = f"SELECT drill, seq, payload, checksum FROM {self._table} WHERE stream = {stream} ORDER BY id"
+            for rows in self._rows(session, chosen, deadline):
+                for row in rows:
+                    self._open(row, opener, seqs)
+                progress(f"reading back: stream {stream}, {len(seqs):,} rows")
+            yield stream, seqs
+        outside = f"SELECT count(*) FROM {self._table} WHERE stream NOT BETWEEN 0 AND {self._streams - 1}"
         self.foreign += int(session.query(outside, _left(deadline))[0][0] or 0)
+
+
+class RegisterReadBack(ReadBack):
+    """Of registers: all of them at once, by their keys. One without a row holds nothing."""
+
+    table = register.TABLE
+
+    def _read_all(self, session: Session, deadline: float, progress: Progress) -> Iterator[Found]:
+        key, seqs = 0, array("q")
+        chosen = f"SELECT key, drill, seq, payload, checksum FROM {self._table} ORDER BY key"
+        for rows in self._rows(session, chosen, deadline):
+            progress(f"reading back: {key:,} of {self._streams:,} registers")
+            for row in rows:
+                found = int(row[0] or 0)
+                if not 0 <= found < self._streams:
+                    self.foreign += 1
+                    continue
+                while key < found:
+                    yield key, seqs
+                    key, seqs = key + 1, array("q")
+                self._open(row[1:], Opener(self._drill_id, key), seqs)
+        while key < self._streams:
+            yield key, seqs
+            key, seqs = key + 1, array("q")
 
 
 def _left(deadline: float) -> float:

@@ -1,6 +1,6 @@
-"""Sending: inserts over several connections in turn, and what became of each. It never waits.
+"""Sending: writes over several connections in turn, and what became of each. It never waits.
 
-Write k goes over connection k mod n as its seq k // n. While a connection is being made again, what falls due on it was
+Write k goes over connection k mod n. While a connection is being made again, what falls due on it was
 not sent, and has failed; `chaosdrills.timescaledb.connecting` makes it, in a thread of its own.
 """
 
@@ -21,7 +21,7 @@ from chaosdrills.timescaledb.arguments import Arguments
 from chaosdrills.timescaledb.connecting import Connector
 from chaosdrills.timescaledb.finding import Client
 from chaosdrills.timescaledb.line import Line, Lost
-from chaosdrills.timescaledb.payload import Seal, filler
+from chaosdrills.timescaledb.writing import Writing
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +31,12 @@ LOOK_NS = NS // 10
 class Sending:
     """The connections of a drill. What became of writes is noted in `page`."""
 
-    def __init__(self, arguments: Arguments, drill_id: str, client: Client) -> None:
-        count, payload = arguments.connections, filler(arguments.payload_bytes)
-        self._lines = [Line(it, count, arguments.pipeline, Seal(drill_id, it, payload)) for it in range(count)]
+    def __init__(self, arguments: Arguments, writing: Writing, client: Client) -> None:
+        self._writing = writing
+        self._lines = [Line(it, arguments.pipeline, writing) for it in range(arguments.connections)]
         self._in_flight = InFlight()
         self._answer_ns = round(arguments.answer_timeout_s * NS) if arguments.watchful else None
-        self.connector = Connector(arguments, drill_id, client)
+        self.connector = Connector(writing.statement, client)
         self._settled: dict[Outcome, list[int]] = {outcome: [] for outcome in Outcome}
         self._by_descriptor: dict[int, Line] = {}
         self._poll = select.poll()
@@ -66,6 +66,7 @@ class Sending:
     def begin(self, page: Page) -> None:
         """Note from now on in `page`."""
         self._page = page
+        self._writing.begin(page)
 
     @property
     def in_flight(self) -> int:
@@ -77,8 +78,8 @@ class Sending:
         return self._in_flight.oldest_ns()
 
     def send(self, intended_ns: Sequence[int]) -> None:
-        """One insert for each intended time, over the connections in turn."""
-        first, count = self._in_flight.add(intended_ns), len(self._lines)
+        """One write for each intended time, over the connections in turn."""
+        first, count = self._taken(intended_ns), len(self._lines)
         end, now_ns = first + len(intended_ns), boottime_ns()
         for number in range(first, end):
             line = self._lines[number % count]
@@ -92,7 +93,7 @@ class Sending:
 
     def refuse(self, intended_ns: Sequence[int]) -> None:
         """One operation for each intended time, noted as failed."""
-        first = self._in_flight.add(intended_ns)
+        first = self._taken(intended_ns)
         self._settled[Outcome.FAILED].extend(range(first, first + len(intended_ns)))
         self._note(boottime_ns())
 
@@ -122,6 +123,12 @@ class Sending:
             self._settled[Outcome.FAILED] += waiting
             self._settle(sent, NO_TIME, Outcome.UNKNOWN)
         self._note(boottime_ns())
+
+    def _taken(self, intended_ns: Sequence[int]) -> int:
+        """The number of the first of them, each of which has its place in the history now."""
+        first = self._in_flight.add(intended_ns)
+        self._writing.take(first, intended_ns)
+        return first
 
     def _adopt(self) -> None:
         for made in self.connector.taken():
@@ -166,11 +173,12 @@ class Sending:
         self.lost += 1
         self.trouble = f"the connection to {line.address} was lost: {why}"
         logger.info(
-            "stream %d lost %s: %s (%d inserts unanswered, %d unsent)",
+            "stream %d lost %s: %s (%d writes unanswered, %d unsent)",
             line.stream, line.address, why, len(sent), len(waiting),
         )  # fmt: skip
         self._settled[Outcome.UNKNOWN] += sent
         self._settled[Outcome.FAILED] += waiting
+        self._writing.lost(line.stream)
         self.connector.ask(line.stream)
 
     def _forget(self, line: Line) -> None:
@@ -190,7 +198,7 @@ class Sending:
             return
         which = np.array(numbers, np.int64)
         table = np.empty((len(which), 5), np.int64)
-        table[:, 1], table[:, 0] = np.divmod(which, len(self._lines))
+        table[:, 0], table[:, 1] = self._writing.settle(which)
         table[:, 2] = self._in_flight.settle(which)
         table[:, 3], table[:, 4] = completed_ns, outcome
         self._page.write_all(table)

@@ -1,5 +1,8 @@
 """The PostgreSQL workload: inserts into a ledger of its own, one stream a connection, and a reader beside it.
 
+With ``"kind": "register"`` it writes rows over instead, as applications that upsert do; each row is a stream. Both have
+connections, outcomes and read-back in common, so that an experiment turns from one to the other by an argument.
+
 Outcomes come from the server's answers (`chaosdrills.timescaledb.outcomes`), survivors from a read-back of every row
 through a fresh connection to the primary of then.
 """
@@ -11,14 +14,17 @@ from typing import Any
 
 from chaosdrills.core.history import StreamKind
 from chaosdrills.errors import DrillError
+from chaosdrills.observe.register_reader import RegisterReader
 from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
-from chaosdrills.timescaledb import ledger, overview
+from chaosdrills.timescaledb import ledger, overview, register
 from chaosdrills.timescaledb.arguments import NOTHING, Arguments
 from chaosdrills.timescaledb.client import Session, versions
 from chaosdrills.timescaledb.finding import PRIMARY, Client
-from chaosdrills.timescaledb.readback import ReadBack
+from chaosdrills.timescaledb.readback import LedgerReadBack, ReadBack, RegisterReadBack
 from chaosdrills.timescaledb.reader import Reader
+from chaosdrills.timescaledb.register import RegisterSource
 from chaosdrills.timescaledb.sending import Sending
+from chaosdrills.timescaledb.writing import LedgerWriting, RegisterWriting
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +37,6 @@ REMOVE_S = 10.0
 class TimescaleDBWorkload:
     """`chaosdrills.observe.workload.Workload` for PostgreSQL. Arguments: `chaosdrills.timescaledb.arguments`."""
 
-    stream_kind: StreamKind = "log"
-
     def __init__(self, drill_id: str, arguments: Mapping[str, Any]) -> None:
         self._drill_id = drill_id
         self._arguments = Arguments.of(drill_id, arguments)
@@ -42,8 +46,12 @@ class TimescaleDBWorkload:
             self._arguments.client,
             self._arguments.connect_timeout_s,
         )
-        self._sending = Sending(self._arguments, drill_id, self._client)
-        self._reader: Reader | None = None
+        self._overwrites = self._arguments.overwrites
+        self.stream_kind: StreamKind = "register" if self._overwrites else "log"
+        self._writing: LedgerWriting | RegisterWriting
+        self._writing = (RegisterWriting if self._overwrites else LedgerWriting)(self._arguments, drill_id)
+        self._sending = Sending(self._arguments, self._writing, self._client)
+        self._reader: Reader | RegisterReader | None = None
         self._read_back: ReadBack | None = None
         self._made = False
 
@@ -61,7 +69,7 @@ class TimescaleDBWorkload:
             logger.info("makes its ledger on %s", session.address)
             ledger.make_schema(session, self._arguments.schema)
             self._made = True
-            made = ledger.make_table(session, self._arguments.schema)
+            made = (register if self._overwrites else ledger).make_table(session, self._arguments.schema)
             found = {**self._arguments.facts(), **versions(), **ledger.facts(session), **made}
             self._sending.connect(max(LEAST_S, deadline - SAY_S - time.monotonic()))
         except DrillError:
@@ -69,18 +77,27 @@ class TimescaleDBWorkload:
             raise
         finally:
             session.close()
+        if self._overwrites:
+            return Opened([], found, ["writes"] if self._arguments.read_from == NOTHING else ["writes", "reads"])
         return Opened([str(stream) for stream in range(self._arguments.connections)], found)
 
     def begin(self, page: Page, reader_page: Page) -> None:
         """Start the reader, if there is to be one."""
         self._sending.begin(page)
         if self._arguments.read_from != NOTHING:
-            self._reader = Reader(self._arguments, self._drill_id, self._client, reader_page)
+            self._reader = self._reader_on(reader_page)
             self._reader.start()
+
+    def _reader_on(self, page: Page) -> Reader | RegisterReader:
+        if isinstance(self._writing, RegisterWriting):
+            registers, source = self._writing.registers, RegisterSource(self._arguments, self._client)
+            rate_per_s, patience_s = self._arguments.reads_per_s, self._arguments.answer_timeout_s
+            return RegisterReader(registers, rate_per_s, patience_s, source, page)
+        return Reader(self._arguments, self._drill_id, self._client, page)
 
     @property
     def in_flight(self) -> int:
-        """How many inserts have no outcome yet."""
+        """How many writes have no outcome yet."""
         return self._sending.in_flight
 
     def oldest_in_flight_ns(self) -> int | None:
@@ -88,7 +105,7 @@ class TimescaleDBWorkload:
         return self._sending.oldest_in_flight_ns()
 
     def send(self, intended_ns: Sequence[int]) -> None:
-        """One insert for each intended time, over the connections in turn."""
+        """One write for each intended time, over the connections in turn."""
         self._sending.send(intended_ns)
 
     def refuse(self, intended_ns: Sequence[int]) -> None:
@@ -113,8 +130,10 @@ class TimescaleDBWorkload:
             self._reader.stop()
 
     def read_back(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
-        """Read the whole ledger through a fresh connection."""
-        self._read_back = ReadBack(self._arguments, self._drill_id, self._client, self._sending.connector.timelines)
+        """Read the whole table through a fresh connection."""
+        kind = RegisterReadBack if self._overwrites else LedgerReadBack
+        timelines = self._sending.connector.timelines
+        self._read_back = kind(self._arguments, self._drill_id, self._client, timelines, self._writing.streams)
         return self._read_back.run(timeout_s, progress)
 
     def findings(self) -> Mapping[str, Any]:

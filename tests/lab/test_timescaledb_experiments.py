@@ -1,5 +1,6 @@
 """Every shipped experiment on PostgreSQL, run as a user runs it, on real servers; what it says is proven otherwise."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from chaosdrills.core.history import NS, Outcome
+from chaosdrills.core.history import NS, Outcome, by_stream
 from chaosdrills.host.processes import this_process
 from chaosdrills.lab import lifecycle, timescaledb
 from tests.conftest import POSTGRESQL_OFFSETS, free_base_port
@@ -18,6 +19,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 LOST_S = 20
 EXPERIMENTS = experiments_of("timescaledb")
+OVERWRITING = "timescaledb-async-loss-register"
 ONE_FAULT = ["fault_begin", "fault_end", "load_end", "drained"]
 HEALED = ["fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained"]
 
@@ -38,8 +40,18 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
 @pytest.fixture
 def run(labs: Labs) -> Iterator[RunIt]:
     """Runs an experiment to its end; afterwards nothing of it may be left."""
-    with running(labs, EXPERIMENTS, _prepare) as to_its_end:
+    described = {**EXPERIMENTS, OVERWRITING: _overwriting(EXPERIMENTS["timescaledb-async-loss"])}
+    with running(labs, described, _prepare) as to_its_end:
         yield to_its_end
+
+
+def _overwriting(shipped: Experiment) -> Experiment:
+    """The same with registers, which have no freshness."""
+    described: Experiment = json.loads(json.dumps(shipped))
+    control(described)["workload_arguments"]["kind"] = "register"
+    hypothesis = described["steady-state-hypothesis"]
+    hypothesis["probes"] = [it for it in hypothesis["probes"] if it["provider"]["func"] != "freshness"]
+    return described
 
 
 def _prepare(name: str, described: Experiment) -> None:
@@ -58,7 +70,7 @@ def _shorten(described: Experiment) -> None:
 
 def held(described: Run, marks: list[str]) -> None:
     """What every whole drill shows, met or missed."""
-    name = described.folder.name
+    name = described.folder.name.removesuffix("-register")
     expected = about(EXPERIMENTS[name])["expected"]
     assert described.line("Verdict") == expected, described.log
     assert described.status == (0 if expected == "met" else 1)
@@ -66,9 +78,12 @@ def held(described: Run, marks: list[str]) -> None:
     failed = {check["name"] for check in described.summary["checks"] if not check["ok"]}
     assert failed == (set() if expected == "met" else {"steady state"})
     assert described.marks() == marks
-    assert len(described.history.finals) == EXPERIMENTS[name]["configuration"]["connections"]
+    history = described.history
+    assert len(history.finals) == len(history.streams)
+    if history.stream_kind == "log":
+        assert len(history.finals) == EXPERIMENTS[name]["configuration"]["connections"]
     if not FULL:
-        assert counted(described) == found(described)
+        assert (counted if history.stream_kind == "log" else counted_registers)(described) == found(described)
 
 
 def found(described: Run) -> dict[str, int]:
@@ -92,6 +107,22 @@ def counted(described: Run) -> dict[str, int]:
         "recovered": len((set(keys) - acked) & there),
         "duplicated": len(rows) - len(there),
         "unexpected": len(there - set(keys)),
+    }
+
+
+def counted_registers(described: Run) -> dict[str, int]:
+    """The same of registers: what is newer than the row that is there, by SQL of our own."""
+    history = described.history
+    schema, written = history.header["schema"], by_stream(history.writes)
+    with psycopg.connect(described.env["TIMESCALEDB_DSN"], target_session_attrs="read-write") as connection:
+        there = dict(connection.execute(f"SELECT key, seq FROM {schema}.register").fetchall())
+        connection.execute(f"DROP SCHEMA {schema} CASCADE")
+    acked = {stream: it.select(it.outcome == Outcome.OK).seq for stream, it in written.items()}
+    return {
+        "lost": sum(int((seqs > there.get(stream, -1)).sum()) for stream, seqs in acked.items()),
+        "recovered": sum(seq not in acked.get(stream, ()) for stream, seq in there.items()),
+        "duplicated": 0,
+        "unexpected": sum(seq not in written[stream].seq for stream, seq in there.items()),
     }
 
 
@@ -153,3 +184,23 @@ def test_async_loss(run: RunIt) -> None:
     assert actual(done, "rpo") == pytest.approx(held_back_s, abs=0.5)
     judged = {one["name"]: one["verdict"] for one in done.summary["objectives"]}
     assert judged == {"rto": "met", "rpo": "met", "max_lost": "missed"}
+
+
+def test_register_loss(run: RunIt) -> None:
+    done = run("timescaledb-register-loss")
+    held(done, HEALED)
+    assert 5 < actual(done) < 60
+    history = done.history
+    assert history.stream_kind == "register"
+    assert len(history.streams) > 8 * 5, "registers are retired"
+    assert done.summary["loss"]["stale"] == 0
+    assert len(history.reads) > 500
+
+
+def test_async_loss_of_registers(run: RunIt) -> None:
+    done = run(OVERWRITING)
+    held(done, ["fault_begin", "fault_end"] * 2 + HEALED[2:])
+    held_back_s = (mark_ns(done, "fault_begin", 1) - mark_ns(done, "fault_begin")) / NS
+    rate = EXPERIMENTS["timescaledb-async-loss"]["configuration"]["rate_per_s"]
+    assert found(done)["lost"] == pytest.approx(held_back_s * rate, rel=0.1)
+    assert done.summary["loss"]["stale"] > 0, "a row that was there is not, or is older"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from chaosdrills.core.history import NO_SEQ, NO_TIME, NS, Ints, Outcome
-from chaosdrills.observe.figures import MAX_STEPS, Age, Bins, Figures
+from chaosdrills.observe.figures import MAX_STEPS, Age, Bins, Figures, RegisterFigures
 
 MS = NS // 1000
 OK, FAILED, UNKNOWN = (int(it) for it in Outcome)
@@ -141,3 +141,26 @@ def test_bins_forget_what_is_over_a_minute_old() -> None:
     assert bins.between(0, 200 * NS) == 3
     bins.add(np.array([100_000 * NS]))
     assert bins.between(0, 200_000 * NS) == 1
+
+
+def test_registers_are_looked_at_together_and_their_reads_are_load() -> None:
+    figures = RegisterFigures(2, NS, NS // 2)
+    for second in range(100, 110):
+        writes = punctual(1, second, second + 1, 100)
+        writes[:, 0] = second  # a register a second
+        figures.attempts(writes[:, 2])
+        figures.writes(writes)
+    assert figures.silent_streams == [1]
+    figures.reads(punctual(1, 100, 110, 50))
+    assert figures.silent_streams == []
+    steady = figures.at(110 * NS, 2.0, None)
+    assert (steady["acked"], steady["per_s"], steady["bad_share"], steady["age_s"]) == (1000, 100.0, 0.0, None)
+    assert (steady["silent_s"], steady["clean_s"]) == (0.0, 9.998)
+
+    figures.attempts(np.arange(110 * NS, 114 * NS, 10 * MS))
+    figures.writes(punctual(1, 110, 114, 100))
+    figures.reads(table(*[(0, NO_SEQ, at, at + 0.5, FAILED) for at in (110.5, 111.5, 112.5)]))
+    dead = figures.at(114 * NS, 2.0, None)
+    assert (dead["acked"], dead["failed"], dead["per_s"]) == (1400, 0, 100.0)
+    assert dead["bad_per_s"] == 1.0
+    assert (dead["silent_s"], dead["clean_s"]) == (4.018, 1.5)

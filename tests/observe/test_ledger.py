@@ -1,6 +1,7 @@
 """Pages that are handed over, and the scribe that copies them."""
 
 import threading
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from chaosdrills.observe import ledger as module
 from chaosdrills.observe.ledger import Ledger
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.record import RecordWriter
+from chaosdrills.observe.workload import Survivors
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_what_was_noted_is_in_the_record_once_and_in_order(ledger: Ledger, tmp_p
     page.close()
     ledger.mark("load_end", now_ns + 10)
     assert ledger.totals() == {"acked": 1, "failed": 1, "unknown": 0}
-    assert ledger.silent_streams == [1]
+    assert ledger.silent == ["b"]
     ledger.end()
     ledger.write_up()
     history = read_record(tmp_path / "record")
@@ -54,7 +56,7 @@ def test_polls_are_no_load(ledger: Ledger, tmp_path: Path) -> None:
     page.close()
     ledger.write_up()
     assert ledger.totals() == {"acked": 0, "failed": 0, "unknown": 0}
-    assert ledger.silent_streams == [0, 1]
+    assert ledger.silent == ["a", "b"]
     assert ledger.standings()["app"]["good"] is False
     ledger.end()
     history = read_record(tmp_path / "record")
@@ -107,3 +109,53 @@ def test_threads_with_pages_of_their_own_lose_nothing(ledger: Ledger, tmp_path: 
     history = read_record(tmp_path / "record")
     for stream in (0, 1):
         assert (history.writes.seq[history.writes.stream == stream] == np.arange(20_000)).all()
+
+
+@pytest.fixture
+def registers(tmp_path: Path) -> Iterator[Ledger]:
+    writer = RecordWriter.create(
+        tmp_path / "registers", service="toy", stream_kind="register", started_at="2026-11-23T08:00:00Z", origin_ns=0
+    )
+    found = Ledger(writer, [], NS, NS // 2, pools=["writes", "reads"])
+    yield found
+    found.close()
+
+
+def test_registers_come_while_the_load_goes_on(registers: Ledger, tmp_path: Path) -> None:
+    load, reader = registers.page(), registers.page()
+    assert registers.silent == ["writes", "reads"]
+    assert [load.new_stream(), load.new_stream()] == [0, 1]
+    load.write(0, 0, 1, 2, Outcome.OK)
+    reader.read(1, NO_SEQ, 1, 2, Outcome.OK)
+    reader.close()  # before the page of those who declared it
+    registers.write_up()
+    assert registers.silent == ["writes"]
+    load.close()
+    assert load.new_stream() == 2, "never written to"
+    registers.mark("drained", 5)
+    assert registers.silent == []
+    registers.final(Survivors(2, 6, array("q")))
+    registers.end()
+    history = read_record(tmp_path / "registers")
+    assert history.streams == ("0", "1", "2")
+    assert (history.writes.stream.tolist(), history.reads.stream.tolist()) == ([0], [1])
+    assert {stream: final.seqs.tolist() for stream, final in history.finals.items()} == {2: []}
+
+
+def test_several_threads_may_declare_streams_at_once(registers: Ledger, tmp_path: Path) -> None:
+    def note() -> None:
+        page = registers.page()
+        for _ in range(3_000):
+            page.write(page.new_stream(), 0, 1, 2, Outcome.OK)
+            page.turn()
+        page.close()
+
+    threads = [threading.Thread(target=note) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        registers.write_up()
+    registers.end()
+    history = read_record(tmp_path / "registers")
+    assert history.streams == tuple(map(str, range(6_000)))
+    assert sorted(history.writes.stream.tolist()) == list(range(6_000))

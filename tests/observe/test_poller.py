@@ -205,7 +205,7 @@ class Notes:
 
     def __init__(self) -> None:
         self._sheets: list[Sheet] = []
-        self.page = LedgerPage(self._sheets.append)
+        self.page = LedgerPage(self._sheets.append, lambda: 0)
 
     def table(self) -> np.ndarray[Any, Any]:
         return np.concatenate([np.zeros((0, 5), np.int64), *(sheet.polls for sheet in list(self._sheets))])

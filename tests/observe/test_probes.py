@@ -10,10 +10,13 @@ from chaoslib.exceptions import ActivityFailed
 from chaoslib.hypothesis import within_tolerance
 
 from chaosdrills.core.judge import Limits
+from chaosdrills.errors import UsageError
 from chaosdrills.observe.actions import wait_recovered
+from chaosdrills.observe.conditions import Conditions
 from chaosdrills.observe.current import DRY_RUN, set_current
 from chaosdrills.observe.drill import ObservedDrill
 from chaosdrills.observe.probes import availability, data_loss, freshness, recovery_time, throughput
+from chaosdrills.observe.sentry import refuse_blind
 from tests.observe.drills import FAULT, LIMITS, over, write_record
 
 USERS = replace(LIMITS, max_unavailable_s=20)
@@ -59,12 +62,22 @@ def test_what_is_not_known_is_no_null(tmp_path: Path) -> None:
         freshness()
 
 
+def test_registers_have_no_freshness(tmp_path: Path) -> None:
+    drill = running(tmp_path, stream_kind="register", age_s=None)
+    with pytest.raises(ActivityFailed, match="freshness is not defined for registers"):
+        freshness()
+    refuse_blind(drill)
+    drill.plan = replace(drill.plan, abort_when=Conditions(age_s=5))
+    with pytest.raises(UsageError, match="age_s cannot be watched: it is not defined for registers"):
+        refuse_blind(drill)
+
+
 def test_before_the_method_has_ended_nothing_is_measured(tmp_path: Path) -> None:
     running(tmp_path)
     assert recovery_time() == {
         "measured": False, "rto_judged_s": 0.0, "rto_actual_s": 0.0, "fresh_judged_s": 0.0,
     }  # fmt: skip
-    assert data_loss() == {"measured": False, "rpo_judged_s": 0.0, "lost": 0}
+    assert data_loss() == {"measured": False, "rpo_judged_s": 0.0, "lost": 0, "stale": 0}
     assert availability() == {"measured": False, "unavailable_judged_s": 0.0, "unavailable_s": 0.0}
 
 

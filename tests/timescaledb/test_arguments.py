@@ -33,6 +33,9 @@ def test_defaults_and_texts_that_are_numbers() -> None:
         ({**DSN, "schema": "a; DROP"}, "'a; DROP' is not a schema's name"),
         ({**DSN, "client": "eager"}, "client is 'eager'"),
         ({**DSN, "read_from": "anywhere"}, "read_from is 'anywhere'"),
+        ({**DSN, "kind": "log"}, "kind is 'log'"),
+        ({**DSN, "kind": "register", "retire_s": 0}, "retire_s is 0"),
+        ({**DSN, "kind": "register", "reads_per_s": 5000}, "reads_per_s is 5000"),
         ({**DSN, "payload_bytes": 9_000_000}, "too large"),
         ({**DSN, "answer_timeout_s": 0}, "answer_timeout_s is 0"),
         ({**DSN, "keep_schema": "perhaps"}, "keep_schema is 'perhaps'"),
@@ -45,6 +48,14 @@ def test_what_cannot_be_used_is_refused(given: dict[str, Any], why: str) -> None
         Arguments.of("d1", given)
     assert caught.value.hint
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_ledger_is_read_from_a_replica_and_registers_from_the_primary() -> None:
+    assert Arguments.of("d1", DSN).read_from == "replica"
+    found = Arguments.of("d1", {**DSN, "kind": "register"})
+    assert (found.read_from, found.facts()["retire_s"], found.facts()["reads_per_s"]) == ("primary", 1.0, 50)
+    assert "retire_s" not in Arguments.of("d1", DSN).facts()
+    assert Arguments.of("d1", {**DSN, "kind": "register", "read_from": "replica"}).read_from == "replica"
 
 
 def test_before_a_run_only_what_is_known_is_checked() -> None:

@@ -23,7 +23,7 @@ from chaosdrills.timescaledb.arguments import Arguments
 from chaosdrills.timescaledb.dsn import Dsn
 from chaosdrills.timescaledb.finding import Client
 from chaosdrills.timescaledb.payload import Seal, filler
-from chaosdrills.timescaledb.readback import ReadBack
+from chaosdrills.timescaledb.readback import LedgerReadBack
 from tests.timescaledb.conftest import StartDrill
 from tests.timescaledb.servers import ask, dsn_of, primary, replica, schemas, session, settings, wait_whole
 
@@ -160,7 +160,7 @@ def test_a_server_that_says_nothing_is_given_up(timescaledb_lab: Cluster, start_
     result = drill.finish()
     wait_whole(timescaledb_lab)
     assert result["findings"]["connections_lost"] >= 8
-    assert "no answer for 1.5 s (4 inserts unanswered, " in drill.log
+    assert "no answer for 1.5 s (4 writes unanswered, " in drill.log
     assert "does not answer" in drill.log or "writes to" in drill.log.split("no answer for")[-1]
     judged = judge(drill.history, Limits(), Parameters()).as_dict()
     assert (judged["lost"], judged["duplicated"], judged["unexpected"]) == (0, 0, 0)
@@ -232,7 +232,7 @@ def test_both_clients_find_the_primary_whatever_its_place(
 
 def test_a_read_back_in_an_older_history_is_an_error(timescaledb_lab: Cluster) -> None:
     arguments = Arguments.of("d1", {"dsn": dsn_of(timescaledb_lab)})
-    reading = ReadBack(arguments, "d1", Client(arguments.where, "a test"), [1, 99])
+    reading = LedgerReadBack(arguments, "d1", Client(arguments.where, "a test"), [1, 99], 8)
     with pytest.raises(UnavailableError, match="timeline 99 was written to: its history goes back"):
         next(reading.run(20, lambda text: None))
 
