@@ -13,7 +13,7 @@ from chaosdrills.lab.lifecycle import service_module
 from chaosdrills.lab.ports import is_free
 
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
-POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41, 60)
+POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41, 50, 51, 60, 70, 71, 90)  # of one on any network
 PORTS_OF_A_WORKER = 2400
 OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 
@@ -37,6 +37,7 @@ LONGEST = (
     "lab/test_experiments.py",
     "timescaledb/test_workload.py",
     "timescaledb/test_actions.py",
+    "timescaledb/test_isolation.py",
     "timescaledb/test_registers.py",
     "lab/test_timescaledb_experiments.py",
     "lab/test_timescaledb_lab.py",

@@ -14,6 +14,7 @@ from chaosdrills.host import network
 from chaosdrills.host.network import Effect
 from chaosdrills.host.nodes import Cluster, Node, load
 from chaosdrills.host.processes import is_alive, wait_until
+from chaosdrills.host.scopes import CLIENTS, meant_at
 from chaosdrills.host.sockets import accepts
 
 FROM = {"all": "", "peers": " from its peers", "clients": " from its clients"}
@@ -70,13 +71,17 @@ def network_target(cluster: Cluster, effect: Effect, label: str, role: str, able
     Raises `UsageError` if it is not, or there is no such scope; `UnavailableError` if there is no such node.
     """
     network.require_scope(effect.scope)
-    cluster.node(effect.node)
+    node = cluster.node(effect.node)
     if cluster.network not in able:
         wanted = able[0] if len(able) == 1 else network.ISOLABLE
         raise UsageError(
             f"the network of the {cluster.service} lab is {cluster.network}, on which {label} cannot be hit.",
             f"run 'chaos drills lab down {cluster.service}' and 'chaos drills lab up {cluster.service} --network "
             f'{wanted}\', or give the experiment\'s lab control the options {{"network": "{wanted}"}}.',
+        )
+    if effect.scope == CLIENTS and not any(meant_at(who, CLIENTS) for who in node.listeners):
+        raise UsageError(
+            f"{label} has no clients but its peers, so nothing would be hit.", "choose the scope all or peers."
         )
     return Target(cluster.service, label, role, {"network": cluster.network, **asdict(effect)})
 

@@ -6,8 +6,8 @@ each node runs as a user of its own, and the kernel's packet filter drops what g
 and holds back or delays what it passes on (`chaosdrills.host.proxy_control`). ``isolable`` is a wish: filtered where
 this machine can do it, else proxied.
 
-A scope says who is meant: a node's ``clients`` come in by its client listener, its ``peers`` by the two others, and
-the node goes out to its peers' two others itself. Whatever is done here is in force until it is lifted, whoever dies.
+A scope says who is meant: a node's ``clients``, its ``peers``, to whom it goes out itself too, or all
+(`chaosdrills.host.scopes`). Whatever is done here is in force until it is lifted, whoever dies.
 """
 
 from dataclasses import asdict, dataclass

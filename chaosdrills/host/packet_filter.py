@@ -4,8 +4,9 @@ One table a cut, so that deleting the table heals. Its name says whose it is: ``
 `<lab>` being a digest of the lab's folder. Every rule names TCP ports of the lab on 127.0.0.1, so nothing else on the
 machine is touched. Which node sends a packet is known by its user, since each has one of its own:
 
-1. What the node sends to its peers' listeners in scope is dropped, and what others send to its own. These rules come
-   into force together; from then on no new connection comes about.
+1. What the node sends to its peers' listeners in scope is dropped, and what others send to its own; where clients and
+   peers share one, what those in scope send. These rules come into force together; from then on no new connection comes
+   about.
 2. The connections that stood before are looked up, and their packets dropped in both directions: the answers to them,
    and what the kernel still sends for a process that has closed one.
 
@@ -19,11 +20,12 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host import nftables
 from chaosdrills.host.nodes import Cluster, Node, cluster_dir
-from chaosdrills.host.scopes import PEERS, SCOPES
+from chaosdrills.host.scopes import CLIENTS, PARTIES, PARTIES_AT, PEERS, is_meant, meant_at
 from chaosdrills.host.sockets import TcpSocket, tcp_sockets
 
 FIRST_UID = 60900
@@ -47,7 +49,8 @@ def why_not() -> str:
     trial = subprocess.run([*as_user(FIRST_UID), "true"], capture_output=True, text=True, timeout=TRIAL_S, check=False)
     if trial.returncode != 0:
         return f"a process cannot be started as user {FIRST_UID}: {trial.stderr.strip()}"
-    return nftables.why_not(f"{PREFIX}trial-{os.getpid()}", {OUT: _sender_rules(FIRST_UID), IN: _rules(1, [1], [2])})
+    trial_rules = _rules(1, {1: (CLIENTS,)}, [2], [1, 2])
+    return nftables.why_not(f"{PREFIX}trial-{os.getpid()}", {OUT: _sender_rules([FIRST_UID]), IN: trial_rules})
 
 
 def as_user(uid: int) -> list[str]:
@@ -65,17 +68,19 @@ def cut(cluster: Cluster, node_id: int, scope: str) -> None:
     """Cut the node off; it is when this returns. Raises `UnavailableError` if the kernel refuses, and cuts nothing."""
     node, name = cluster.node(node_id), _table(cluster.service, node_id, scope)
     assert node.uid is not None, "a node of a filtered lab has a user of its own"
-    own = [port for who, port in node.listeners.items() if who in SCOPES[scope]]
+    uids = [each.uid for each in cluster.nodes if each.uid is not None]
+    own = {port: _shut_out(who, scope) for who, port in node.listeners.items() if meant_at(who, scope)}
     others = [
         port
         for other in cluster.nodes
         if other.id != node_id
         for who, port in other.listeners.items()
-        if who in SCOPES[scope] and who in PEERS
+        if PEERS in meant_at(who, scope)
     ]
-    nftables.make(name, {OUT: _sender_rules(node.uid), IN: _rules(node.uid, own, others)})
+    nftables.make(name, {OUT: _sender_rules(uids), IN: _rules(node.uid, own, others, uids)})
     try:
-        nftables.add(name, IN, [rule for pair in _standing(node, own, others) for rule in _pair_rules(pair)])
+        standing = _standing(node, scope, others, uids)
+        nftables.add(name, IN, [rule for pair in standing for rule in _pair_rules(pair)])
     except BaseException:
         nftables.remove(name)
         raise
@@ -120,17 +125,39 @@ def _table(service: str, node_id: int, scope: str) -> str:
     return f"{_prefix(service)}{node_id}-{scope}"
 
 
-def _sender_rules(uid: int) -> list[nftables.Rule]:
-    return [[*nftables.uid_is(uid), *nftables.set_mark(uid)]]
+def _sender_rules(uids: Sequence[int]) -> list[nftables.Rule]:
+    return [[*nftables.uid_is(uid), *nftables.set_mark(uid)] for uid in uids]
 
 
-def _rules(uid: int, own: list[int], others: list[int]) -> list[nftables.Rule]:
+def _rules(
+    uid: int, own: Mapping[int, tuple[str, ...]], others: Sequence[int], uids: Sequence[int]
+) -> list[nftables.Rule]:
+    """`own`: the node's ports, with those who are cut off there; `others`: its peers' ports; `uids`: all nodes'."""
     return [
         [*nftables.protocol_is_not_tcp(), *nftables.RETURN],
         [*nftables.destination_is_not("127.0.0.1"), *nftables.RETURN],
-        *([*nftables.to_port(port), *nftables.mark_is_not(uid), *nftables.DROP] for port in own),
+        *(
+            [*nftables.to_port(port), *sender, *nftables.DROP]
+            for port, parties in own.items()
+            for sender in _senders(parties, uid, uids)
+        ),
         *([*nftables.to_port(port), *nftables.mark_is(uid), *nftables.DROP] for port in others),
     ]
+
+
+def _senders(parties: tuple[str, ...], uid: int, uids: Sequence[int]) -> list[nftables.Rule]:
+    """How the senders of `parties` to the node `uid` are known: each rule finds some of them."""
+    if parties == PARTIES:
+        return [nftables.mark_is_not(uid)]
+    if parties == (PEERS,):
+        return [nftables.mark_is(each) for each in uids if each != uid]
+    return [[expression for each in uids for expression in nftables.mark_is_not(each)]]
+
+
+def _shut_out(listener: str, scope: str) -> tuple[str, ...]:
+    """Who is cut off at a listener: everybody where all who come in there are in scope."""
+    meant = meant_at(listener, scope)
+    return PARTIES if meant == PARTIES_AT[listener] else meant
 
 
 def _pair_rules(pair: Pair) -> list[nftables.Rule]:
@@ -141,12 +168,26 @@ def _pair_rules(pair: Pair) -> list[nftables.Rule]:
     ]
 
 
-def _standing(node: Node, own: list[int], others: list[int]) -> list[Pair]:
+def _standing(node: Node, scope: str, others: Sequence[int], uids: Sequence[int]) -> list[Pair]:
     """Connections between `node` and others. Looked up twice: the kernel's list may skip one while it changes."""
-    return sorted({pair for _ in range(2) for pair in _pairs(tcp_sockets(), node, own, others)})
+    return sorted({pair for _ in range(2) for pair in _pairs(tcp_sockets(), node, scope, others, uids)})
 
 
-def _pairs(sockets: list[TcpSocket], node: Node, own: list[int], others: list[int]) -> set[Pair]:
-    outgoing = {(it.remote_port, it.local_port) for it in sockets if it.uid == node.uid and it.remote_port}
-    incoming = {(it.local_port, it.remote_port) for it in sockets if it.local_port in own and it.remote_port}
+def _pairs(
+    sockets: Sequence[TcpSocket], node: Node, scope: str, others: Sequence[int], uids: Sequence[int]
+) -> set[Pair]:
+    listeners = {port: who for who, port in node.listeners.items() if meant_at(who, scope)}
+    made = {(it.remote_port, it.local_port): it for it in sockets if it.remote_port}
+    outgoing = {pair for pair, it in made.items() if it.uid == node.uid}
+    incoming = {
+        (it.local_port, it.remote_port)
+        for it in sockets
+        if it.remote_port and it.local_port in listeners
+        if _is_cut(listeners[it.local_port], scope, made.get((it.local_port, it.remote_port)), uids)
+    }
     return (incoming - outgoing) | {pair for pair in outgoing if pair[0] in others}
+
+
+def _is_cut(listener: str, scope: str, end: TcpSocket | None, uids: Sequence[int]) -> bool:
+    """Whether the connection whose other end is `end` is in scope; one that no process holds any more has no user."""
+    return end is None or end.inode == "0" or is_meant(listener, scope, end.uid in uids)

@@ -1,5 +1,7 @@
 """Which kind of network a lab gets on this machine; see `chaosdrills.host.network`."""
 
+from collections.abc import Callable
+
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.host import packet_filter
 from chaosdrills.host.network import FILTERED, ISOLABLE, NETWORKS, PLAIN, PROXIED
@@ -14,11 +16,14 @@ def normalise(network: object) -> str | None:
     return None if network is None else str(network)
 
 
-def choose(wanted: str | None, progress: Progress) -> str:
-    """The kind for a lab that starts now. Raises `UnavailableError` if this machine cannot do what is wanted."""
+def choose(wanted: str | None, progress: Progress, also: Callable[[], str] = lambda: "") -> str:
+    """The kind for a lab that starts now. Raises `UnavailableError` if this machine cannot do what is wanted.
+
+    `also` says why a packet filter would not do for this service; empty if it does.
+    """
     if wanted not in (FILTERED, ISOLABLE):
         return wanted or PLAIN
-    why = packet_filter.why_not()
+    why = packet_filter.why_not() or also()
     if not why:
         return FILTERED
     if wanted == FILTERED:
@@ -35,8 +40,8 @@ def suits(wanted: str, actual: str) -> bool:
     return wanted == actual or (wanted == ISOLABLE and actual in (FILTERED, PROXIED))
 
 
-def with_own_user(node: Node) -> Node:
-    """`node`, to be started as a user of its own."""
+def with_own_user(node: Node, argv_as: Callable[[int], list[str]] | None = None) -> Node:
+    """`node`, to be started as a user of its own; `argv_as` says how, if not as everything else is."""
     node.uid = packet_filter.FIRST_UID + node.id
-    node.argv = [*packet_filter.as_user(node.uid), *node.argv]
+    node.argv = argv_as(node.uid) if argv_as else [*packet_filter.as_user(node.uid), *node.argv]
     return node

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaosdrills.host.scopes import REST, SQL
 from chaosdrills.host.sockets import LOOPBACK
 
 SCOPE = "drills"
@@ -53,11 +54,11 @@ class Passwords:
 
 @dataclass(frozen=True)
 class Place:
-    """What one node has to itself: its name, ports and folders."""
+    """What one node has to itself: its name, the ports at which others reach it, its own, and folders."""
 
     name: str
-    port: int
-    rest_port: int
+    public: Mapping[str, int]
+    own: Mapping[str, int]
     data: Path
     pgpass: Path
 
@@ -72,12 +73,12 @@ def settings(
     dynamic: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything that Patroni is told for one node; `parameters` are PostgreSQL's, `dynamic` Patroni's own."""
-    address, rest = f"{LOOPBACK}:{place.port}", f"{LOOPBACK}:{place.rest_port}"
+    address, rest = (f"{LOOPBACK}:{place.public[who]}" for who in (SQL, REST))
     return {
         "scope": SCOPE,
         "name": place.name,
         "restapi": {
-            "listen": rest,
+            "listen": f"{LOOPBACK}:{place.own[REST]}",
             "connect_address": rest,
             "authentication": {"username": REST_USER, "password": passwords.rest},
         },
@@ -91,7 +92,7 @@ def settings(
             "post_init": post_init,
         },
         "postgresql": {
-            "listen": address,
+            "listen": f"{LOOPBACK}:{place.own[SQL]}",
             "connect_address": address,
             "data_dir": str(place.data),
             "bin_dir": str(bindir),

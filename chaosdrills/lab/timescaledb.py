@@ -1,10 +1,11 @@
 """Two PostgreSQL nodes under Patroni, the etcd that they agree through, and an application on top, on loopback.
 
 Nodes 1 and 2 are Patroni, each of which starts and watches a PostgreSQL; node 3 is etcd. PostgreSQL's ports are
-`base_port` and the next one, those of Patroni's REST lie 20 higher, etcd's (clients, peers) 40. In the lab's folder
-``node-N`` is a node's data, ``node-N.log`` its output (Patroni's and PostgreSQL's in one); ``secrets`` holds the
-settings and passwords, which are made anew for each lab and go with its data. Where this PostgreSQL has the extension
-TimescaleDB (`chaosdrills.lab.postgresql_programs`), the drill's database has it too.
+`base_port` and the next one, those of Patroni's REST lie 20 higher, etcd's 40; where a proxy stands before them there
+are more (`chaosdrills.lab.postgresql_listeners`). In the lab's folder ``node-N`` is a node's data, ``node-N.log`` its
+output (Patroni's and PostgreSQL's in one); ``secrets`` holds the settings and passwords, which are made anew for each
+lab and go with its data. Where this PostgreSQL has the extension TimescaleDB (`chaosdrills.lab.postgresql_programs`),
+the drill's database has it too.
 
 Node 4 is the small application of `chaosdrills.lab.application`, its port 60 above the first. It has a user and a
 schema of its own in the drill's database.
@@ -12,7 +13,8 @@ schema of its own in the drill's database.
 Drills connect as the user drill to the database drill: by `configuration`, in which no password stands.
 
 Options: `base_port` (int), `settings` (PostgreSQL's parameters, over the lab's), `patroni` (Patroni's dynamic
-configuration, over `chaosdrills.lab.patroni_settings.DYNAMIC`), and `network`, which can only be "plain".
+configuration, over `chaosdrills.lab.patroni_settings.DYNAMIC`), and `network`, one of
+`chaosdrills.host.network.NETWORKS`; "plain" if it is not chosen.
 """
 
 import json
@@ -26,20 +28,30 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from chaosdrills.host.network import PLAIN
+from chaosdrills.host.network import FILTERED, PLAIN
 from chaosdrills.host.nodes import Cluster, Node, cluster_dir
 from chaosdrills.host.processes import wait_until
+from chaosdrills.host.scopes import ETCD as DCS
+from chaosdrills.host.scopes import REST, SQL
 from chaosdrills.host.sockets import LOOPBACK, accepts
-from chaosdrills.lab import application_node, patroni_settings, ports, supervision, timescaledb_options
+from chaosdrills.lab import (
+    application_node,
+    networks,
+    own_user,
+    patroni_settings,
+    ports,
+    postgresql_listeners,
+    supervision,
+    timescaledb_options,
+)
 from chaosdrills.lab.patroni_settings import Passwords, Place, write_private
+from chaosdrills.lab.postgresql_listeners import RAFT_OFFSET, SERVERS
 from chaosdrills.lab.postgresql_programs import Programs, find_programs
 from chaosdrills.lab.progress import Progress
 
 SERVICE = "timescaledb"
 BASE_PORT = 25432
-SERVERS = (1, 2)
 ETCD = 3
-REST_OFFSET, ETCD_OFFSET, PEER_OFFSET = 20, 40, 41
 DATABASE = USER = "drill"
 POSTGRESQL, ETCD_KIND = "postgresql", "etcd"
 REST_TIMEOUT_S = 2.0
@@ -50,7 +62,7 @@ DEFAULT_ENDPOINT = f"postgresql://{USER}@{LOOPBACK}:{BASE_PORT},{LOOPBACK}:{BASE
 
 def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` checked, as `chaosdrills.lab.timescaledb_options.normalise` has them. Raises `UsageError`."""
-    return timescaledb_options.normalise(options, application_node.OFFSET)
+    return timescaledb_options.normalise(options, postgresql_listeners.HIGHEST_OFFSET)
 
 
 def addresses(endpoint: str) -> set[str]:
@@ -62,7 +74,7 @@ def addresses(endpoint: str) -> set[str]:
 
 def suits(name: str, wanted: Any, actual: Any) -> bool:
     """Whether a lab whose option `name` is `actual` will do where `wanted` was asked for."""
-    return bool(wanted == actual)
+    return networks.suits(wanted, actual or PLAIN) if name == "network" else bool(wanted == actual)
 
 
 def prepare(progress: Progress) -> None:
@@ -77,8 +89,10 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     Raises `UnavailableError` naming the holder of a port that is taken, or a program that is missing.
     """
     base_port = options["base_port"] or BASE_PORT
+    network = networks.choose(options["network"], progress, own_user.why_not)
     ports.require_free(
-        ports_of(base_port), "end that process, or choose another base port (option base_port, --base-port)."
+        ports_of(base_port, network),
+        "end that process, or choose another base port (option base_port, --base-port).",
     )
     programs = find_programs()
     timescaledb_options.require_taken(programs, options["settings"])
@@ -88,11 +102,12 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     private.mkdir(mode=0o700)
     _write_passwords(private, base_port, passwords)
     write_private(private / "setup.sql", _setup(passwords, programs.has_timescaledb))
-    endpoint = ",".join(f"{LOOPBACK}:{base_port + index}" for index in range(len(SERVERS)))
-    servers = [_server(node_id, base_port, programs, passwords, options) for node_id in SERVERS]
-    chosen = {**options, "base_port": base_port, "network": PLAIN}
+    chosen = {**options, "base_port": base_port, "network": network}
+    servers = [_server(node_id, programs, passwords, chosen) for node_id in SERVERS]
+    endpoint = ",".join(node.endpoint for node in servers)
     application = application_node.application_node(SERVICE, base_port, endpoint, DATABASE)
-    return Cluster(SERVICE, endpoint, [_etcd(base_port, programs), *servers, application], options=chosen)
+    every = [_etcd(programs, chosen), *servers, application]
+    return Cluster(SERVICE, endpoint, every, options=chosen, network=network)
 
 
 def configuration(cluster: Cluster) -> dict[str, str]:
@@ -101,7 +116,7 @@ def configuration(cluster: Cluster) -> dict[str, str]:
     passfile = quote(str(private / "pgpass"), safe="/")
     return {
         ENDPOINT_KEY: f"postgresql://{USER}@{cluster.endpoint}/{DATABASE}?passfile={passfile}",
-        "timescaledb_patroni": ",".join(f"http://{LOOPBACK}:{it.listeners['rest']}" for it in _servers(cluster)),
+        "timescaledb_patroni": ",".join(f"http://{LOOPBACK}:{it.listeners[REST]}" for it in _servers(cluster)),
         "timescaledb_patroni_auth_file": str(private / "rest"),
         "timescaledb_app_url": application_node.health_url(cluster),
     }
@@ -122,7 +137,7 @@ def awaited(cluster: Cluster) -> str:
     if not all(accepts(node.endpoint, REST_TIMEOUT_S) for node in cluster.nodes if node.kind == ETCD_KIND):
         return "an answer of etcd"
     servers = _servers(cluster)
-    members = _members(servers[0].listeners["rest"])
+    members = _members(servers[0].listeners[REST])
     if isinstance(members, str):
         return f"an answer of Patroni on node {servers[0].id} ({members})"
     roles = {str(member.get("role")): member for member in members}
@@ -155,15 +170,17 @@ def _members(rest_port: int) -> list[dict[str, Any]] | str:
         return str(error)
 
 
-def _server(node_id: int, base_port: int, programs: Programs, passwords: Passwords, options: Mapping[str, Any]) -> Node:
+def _server(node_id: int, programs: Programs, passwords: Passwords, options: Mapping[str, Any]) -> Node:
     """A node of PostgreSQL and Patroni, its settings written."""
-    folder, port = cluster_dir(SERVICE), base_port + node_id - 1
+    folder, base_port, network = cluster_dir(SERVICE), options["base_port"], options["network"]
     data, log, private = folder / f"node-{node_id}", folder / f"node-{node_id}.log", folder / "secrets"
-    place = Place(f"node{node_id}", port, port + REST_OFFSET, data, private / f"pgpass-{node_id}")
+    public = postgresql_listeners.server_ports(base_port, node_id)
+    own = postgresql_listeners.own_ports(network, public)
+    place = Place(f"node{node_id}", public, own or public, data, private / f"pgpass-{node_id}")
     setup = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(private / "setup.sql")]
     told = patroni_settings.settings(
         place,
-        base_port + ETCD_OFFSET,
+        postgresql_listeners.etcd_ports(base_port)[DCS],
         programs.bindir,
         passwords,
         shlex.join([str(programs.bindir / setup[0]), *setup[1:]]),
@@ -174,29 +191,34 @@ def _server(node_id: int, base_port: int, programs: Programs, passwords: Passwor
     write_private(path, json.dumps(told, ensure_ascii=False, indent=2))
     _clear(data, log)
     env = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", **supervision.marked(SERVICE)}
-    listeners = {"client": port, "rest": place.rest_port}
-    return Node(
-        node_id, f"{LOOPBACK}:{port}", programs.patroni(path), env, str(folder), str(log), str(data),
-        listeners=listeners, kind=POSTGRESQL, pid_file=str(data / "postmaster.pid"),
+    node = Node(
+        node_id, f"{LOOPBACK}:{public[SQL]}", programs.patroni(path), env, str(folder), str(log), str(data),
+        listeners=public, behind=own, kind=POSTGRESQL, pid_file=str(data / "postmaster.pid"),
     )  # fmt: skip
+    if network != FILTERED:
+        return node
+    return networks.with_own_user(node, lambda uid: [*own_user.prefix(uid), *programs.patroni(path, plainly=True)])
 
 
-def _etcd(base_port: int, programs: Programs) -> Node:
+def _etcd(programs: Programs, options: Mapping[str, Any]) -> Node:
     """The node of etcd."""
-    folder = cluster_dir(SERVICE)
+    folder, base_port, network = cluster_dir(SERVICE), options["base_port"], options["network"]
     data, log = folder / f"node-{ETCD}", folder / f"node-{ETCD}.log"
-    client, peer = (f"http://{LOOPBACK}:{base_port + offset}" for offset in (ETCD_OFFSET, PEER_OFFSET))
+    public = postgresql_listeners.etcd_ports(base_port)
+    own = postgresql_listeners.own_ports(network, public)
+    raft, listens = f"http://{LOOPBACK}:{base_port + RAFT_OFFSET}", (own or public)[DCS]
     argv = [
         str(programs.etcd), "--name=etcd", f"--data-dir={data}", "--log-level=warn",
-        f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
-        f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=etcd={peer}",
+        f"--listen-client-urls=http://{LOOPBACK}:{listens}",
+        f"--advertise-client-urls=http://{LOOPBACK}:{public[DCS]}",
+        f"--listen-peer-urls={raft}", f"--initial-advertise-peer-urls={raft}", f"--initial-cluster=etcd={raft}",
     ]  # fmt: skip
     _clear(data, log)
-    listeners = {"client": base_port + ETCD_OFFSET, "peer": base_port + PEER_OFFSET}
-    return Node(
-        ETCD, f"{LOOPBACK}:{base_port + ETCD_OFFSET}", argv, supervision.marked(SERVICE), str(folder), str(log),
-        str(data), listeners=listeners, kind=ETCD_KIND,
+    node = Node(
+        ETCD, f"{LOOPBACK}:{public[DCS]}", argv, supervision.marked(SERVICE), str(folder), str(log), str(data),
+        listeners=public, behind=own, kind=ETCD_KIND,
     )  # fmt: skip
+    return networks.with_own_user(node) if network == FILTERED else node
 
 
 def _clear(data: Path, log: Path) -> None:
@@ -208,11 +230,9 @@ def _servers(cluster: Cluster) -> list[Node]:
     return [node for node in cluster.nodes if node.kind == POSTGRESQL]
 
 
-def ports_of(base_port: int) -> list[int]:
+def ports_of(base_port: int, network: str = PLAIN) -> list[int]:
     """Every port of a lab, the servers' first."""
-    first = [base_port + index for index in range(len(SERVERS))]
-    others = (ETCD_OFFSET, PEER_OFFSET, application_node.OFFSET)
-    return [*first, *(port + REST_OFFSET for port in first), *(base_port + offset for offset in others)]
+    return [*postgresql_listeners.all_ports(network, base_port), base_port + application_node.OFFSET]
 
 
 def _parameters(programs: Programs, settings: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.errors import UsageError
-from chaosdrills.host.network import PLAIN
+from chaosdrills.lab import networks
 from chaosdrills.lab.patroni_settings import DYNAMIC, OWNED
 from chaosdrills.lab.postgresql_programs import Programs
 
@@ -45,14 +45,11 @@ def normalise(options: Mapping[str, Any], highest_offset: int) -> dict[str, Any]
     unknown = sorted(set(options) - set(NAMES))
     if unknown:
         raise UsageError(f"the timescaledb lab has no option '{unknown[0]}'.", f"use {', '.join(NAMES)}.")
-    network = options.get("network")
-    if network not in (None, PLAIN):
-        raise UsageError(f"the timescaledb lab's network cannot be {network!r}.", "use plain, or leave it out.")
     return {
         "base_port": _base_port(options.get("base_port"), 65535 - highest_offset),
         "settings": {name: _text(value) for name, value in _pairs("settings", options.get("settings")).items()},
         "patroni": _patroni(_pairs("patroni", options.get("patroni"))),
-        "network": network,
+        "network": networks.normalise(options.get("network")),
     }
 
 

@@ -20,6 +20,7 @@ from chaosdrills.timescaledb import deeds
 __all__ = [
     "heal_nodes",
     "hold_back_wal",
+    "isolate_node",
     "kill_node",
     "pause_node",
     "reinitialise_replica",
@@ -101,6 +102,30 @@ def pause_node(
         return deeds.hit("pause", "paused", locals())
 
 
+def isolate_node(
+    role: str = "primary",
+    node_id: int = -1,
+    scope: str = "all",
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Cut a node off the network, silently and in both directions; it goes on running.
+
+    `scope`: "all"; "clients", while replication and Patroni go on; "peers", the other PostgreSQL nodes and etcd, while
+    its clients still reach it. The lab needs the option network ("isolable"); elsewhere it is your own command's
+    business. All other arguments are those of `kill_node`. Returns `{"isolated": 1, "node": 1, "what": "isolation of
+    node 1 (primary) from its peers"}`.
+    """
+    with refusing():
+        return deeds.hit("isolate", "isolated", locals())
+
+
 def hold_back_wal(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """Have the primary of the lab send no more WAL, and stay connected: SIGSTOP to its walsenders.
 
@@ -115,9 +140,9 @@ def hold_back_wal(configuration: Configuration = None, secrets: Secrets = None) 
 def heal_nodes(configuration: Configuration = None, secrets: Secrets = None) -> dict:
     """Undo every fault on nodes that is outstanding, of whatever kind and by whatever means; safe to repeat.
 
-    Starts nodes of the lab that a drill has killed or stopped, has paused ones go on, and runs the heal of every
-    command of this drill. Leaves the lab alone where the experiment talks to another cluster. Marked if it has
-    something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`.
+    Starts nodes of the lab that a drill has killed or stopped, has paused ones go on, lifts isolations, and runs the
+    heal of every command of this drill. Leaves the lab alone where the experiment talks to another cluster. Marked if
+    it has something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`.
     """
     with refusing():
         return deeds.healed(configuration, lambda entry: True)

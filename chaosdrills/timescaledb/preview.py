@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.errors import DrillError
+from chaosdrills.faults.network import FROM, NetworkFault
 from chaosdrills.faults.node import NodeFault, victims_of
 from chaosdrills.timescaledb import health, sender, targeting
 from chaosdrills.timescaledb.roles import require_role
@@ -60,7 +61,7 @@ def _hit(deed: str, given: Mapping[str, Any], secrets: Mapping[str, Any], way: W
     require_role(role, node_id)
     if to_come and means.target == "lab":
         part = "the postmaster of " if means.what == POSTMASTER else ""
-        then = f"{part}{WHO[role]}, as it is then; by {_signal(deed)} on the lab"
+        then = f"{part}{WHO[role]}, as it is then; by {_signal(deed)}{_from(deed, means)} on the lab"
         return {"then": then, "bounds": [LAB_ONLY]}
     bounds = [LAB_ONLY] if means.target == "lab" else _bounds(means)
     return {"hits": [_described(targeting.aim(deed, role, node_id, means, way))], "bounds": bounds}
@@ -79,6 +80,8 @@ def _described(aimed: Aim) -> dict[str, Any]:
         processes = " and ".join(str(it.pid) for it in victims_of(aimed.target))
         heal = f"node {chosen.node_id} of the lab is {aimed.fault.mended}, if it does not run"
         return hit | {"by": f"{aimed.fault.sends.name} to process {processes}", "heal": heal}
+    if isinstance(aimed.fault, NetworkFault):
+        return hit | {"by": f"{aimed.fault.describe(aimed.target)}, {handle['network']}", "heal": "the cut is lifted"}
     return hit | {"by": shlex.join(handle["inject"]), "heal": shlex.join(handle["heal"])}
 
 
@@ -106,3 +109,8 @@ def _bounds(means: Means) -> list[str]:
 def _signal(deed: str) -> str:
     fault = targeting.DEEDS[deed]
     return fault.sends.name if isinstance(fault, NodeFault) else fault.name
+
+
+def _from(deed: str, means: Means) -> str:
+    """From whom a node is cut off, if not from all."""
+    return FROM[means.scope] if deed == "isolate" else ""

@@ -17,12 +17,14 @@ from chaosdrills.core.values import seconds, truth
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults.command import TIMEOUT_S, Command, command_target, filled
 from chaosdrills.faults.fault import Fault, Target
+from chaosdrills.faults.isolate import Isolate, isolate_target
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.lab import is_lab, reachable_lab
 from chaosdrills.faults.means import TARGETS, argvs_of
 from chaosdrills.faults.node import node_target, server_target
 from chaosdrills.faults.pause import Pause
 from chaosdrills.faults.stop import Stop, stopping_within
+from chaosdrills.host.network import require_scope
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.timescaledb import health
 from chaosdrills.timescaledb.roles import ETCD, Chosen, choose
@@ -31,18 +33,22 @@ from chaosdrills.timescaledb.way import Way
 SERVICE = "timescaledb"
 NODE, POSTMASTER = PARTS = ("node", "postmaster")
 PLACEHOLDERS = ("node", "host", "port")
-DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause())}
+DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause(), Isolate())}
 
 
 @dataclass(frozen=True)
 class Means:
-    """How a node is hit; see above. `argvs` are those of `STEPS` that were given, placeholders and all."""
+    """How a node is hit; see above. `argvs` are those of `STEPS` that were given, placeholders and all.
+
+    `scope` is that of an isolation, and means nothing to other faults.
+    """
 
     target: str = "lab"
     what: str = NODE
     argvs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     timeout_s: float = TIMEOUT_S
     degraded_ok: bool = False
+    scope: str = "all"
 
     @staticmethod
     def of(given: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> "Means":
@@ -54,7 +60,9 @@ class Means:
         argvs = argvs_of(given, target, PLACEHOLDERS, secrets or {})
         timeout_s = seconds("timeout_s", given.get("timeout_s", TIMEOUT_S))
         degraded_ok = truth("degraded_ok", given.get("degraded_ok", False))
-        return Means(target, what, argvs, timeout_s, degraded_ok)
+        scope = str(given.get("scope", "all"))
+        require_scope(scope)
+        return Means(target, what, argvs, timeout_s, degraded_ok, scope)
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,8 @@ def _in_lab(deed: str, role: str, chosen: Chosen, means: Means, lab: Cluster) ->
         if deed != "kill" or role == ETCD:
             raise UsageError("only a kill of a PostgreSQL node can hit the postmaster alone.", "leave 'what' out.")
         return server_target(lab, chosen.node_id, f"the postmaster of {chosen.label}", role)
+    if deed == "isolate":
+        return isolate_target(lab, chosen.node_id, chosen.label, role, means.scope)
     node = node_target(lab, chosen.node_id, chosen.label, role)
     return stopping_within(node, means.timeout_s) if deed == "stop" else node
 

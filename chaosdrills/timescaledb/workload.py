@@ -24,6 +24,7 @@ from chaosdrills.timescaledb.readback import LedgerReadBack, ReadBack, RegisterR
 from chaosdrills.timescaledb.reader import Reader
 from chaosdrills.timescaledb.register import RegisterSource
 from chaosdrills.timescaledb.sending import Sending
+from chaosdrills.timescaledb.watcher import Watcher
 from chaosdrills.timescaledb.writing import LedgerWriting, RegisterWriting
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class TimescaleDBWorkload:
         self._writing: LedgerWriting | RegisterWriting
         self._writing = (RegisterWriting if self._overwrites else LedgerWriting)(self._arguments, drill_id)
         self._sending = Sending(self._arguments, self._writing, self._client)
+        self._watcher: Watcher | None = None
         self._reader: Reader | RegisterReader | None = None
         self._read_back: ReadBack | None = None
         self._made = False
@@ -82,8 +84,10 @@ class TimescaleDBWorkload:
         return Opened([str(stream) for stream in range(self._arguments.connections)], found)
 
     def begin(self, page: Page, reader_page: Page) -> None:
-        """Start the reader, if there is to be one."""
+        """Start the watcher, and the reader, if there is to be one."""
         self._sending.begin(page)
+        self._watcher = Watcher(self._client)
+        self._watcher.start()
         if self._arguments.read_from != NOTHING:
             self._reader = self._reader_on(reader_page)
             self._reader.start()
@@ -125,7 +129,9 @@ class TimescaleDBWorkload:
         self._sending.abandon()
 
     def end_reading(self) -> None:
-        """Stop the reader."""
+        """Stop the watcher and the reader."""
+        if self._watcher is not None:
+            self._watcher.stop()
         if self._reader is not None:
             self._reader.stop()
 
@@ -148,12 +154,14 @@ class TimescaleDBWorkload:
         return found
 
     def checks(self) -> Sequence[tuple[str, bool, str]]:
-        """Whether the histories that were written to follow one another."""
+        """Whether the histories that were written to follow one another, and what looks at all servers have found."""
+        seen = [] if self._watcher is None else self._watcher.checks()
         timelines = self._sending.connector.timelines
         if timelines == sorted(timelines):
-            return []
+            return seen
         shown = ", ".join(map(str, timelines))
-        return [("one history", False, f"timelines {shown} were written to in turn: there were two primaries")]
+        written = ("one history", False, f"timelines {shown} were written to in turn: there were two primaries")
+        return [written, *seen]
 
     def close(self, done: bool) -> None:
         """Stop reading and writing; drop the schema of a whole drill if it is not to be kept."""

@@ -43,7 +43,7 @@ def test_options_become_comparable() -> None:
         ({"patroni": {"ttl": 19}}, "Patroni's ttl is 19"),
         ({"patroni": {"ttl": 20, "retry_timeout": 10}}, "ttl 20 is below loop_wait 2 and twice retry_timeout 10"),
         ({"patroni": {"synchronous_mode": "maybe"}}, "Patroni's synchronous_mode is 'maybe'"),
-        ({"network": "proxied"}, "cannot be 'proxied'"),
+        ({"network": "wild"}, "there is no network 'wild'"),
     ],
 )
 def test_what_cannot_be_used_is_refused(options: dict[str, Any], why: str) -> None:
