@@ -1,10 +1,12 @@
 """What looks at the servers of a cluster, one after another, prove of their histories. Pure: nobody is asked here.
 
 A server *leads* that is out of recovery. It *takes writes* if it leads, is not read-only, and its commits do not wait
-for standbys none of which streams: a stale primary that can acknowledge nothing makes no second history. A *reign* is
-what looks at one server that takes writes prove, all on one timeline and since one start of it: it lasts at least from
-the end of the first look to the begin of the last. So a server that was seen once, or that nobody reaches, proves none,
-and two reigns that overlap are two primaries at once.
+for standbys none of which streams. A *reign* is what looks at one server prove that they find leading, or taking
+writes, all on one timeline and since one start of it: it lasts at least from the end of the first look to the begin of
+the last. So a server that was seen once, or that nobody reaches, proves none.
+
+Two that take writes at once are two primaries. So are two that lead at once for `LINGER_S`: a stale primary that can
+acknowledge nothing makes no second history, and is given so long to step back.
 
 A server that leads again on a lower timeline, or on the same one at a position (of what is safely on disk) below an
 earlier one, was put back to an older copy of itself, and so was a cluster that is led on a lower timeline than before.
@@ -14,9 +16,10 @@ A server's clock has jumped if it and ours, which never does, have come apart by
 from collections import deque
 from dataclasses import dataclass
 
-from chaosdrills.core.history import NS, to_s
+from chaosdrills.core.history import NS, to_ns, to_s
 
 JUMP_S = 1.0
+LINGER_S = 10.0
 MOST_REIGNS = 50
 
 Check = tuple[str, bool, str]
@@ -49,9 +52,10 @@ class Sighting:
 
 @dataclass
 class Reign:
-    """See above; certain from `since_ns` to `until_ns`, if there is anything between."""
+    """See above; certain from `since_ns` to `until_ns`, if there is anything between. `writes`: it takes writes."""
 
     first: Sighting
+    writes: bool
     until_ns: int
 
     @property
@@ -65,9 +69,12 @@ class Reign:
         return self.until_ns > self.since_ns
 
     def shared_ns(self, other: "Reign") -> tuple[int, int] | None:
-        """From when to when both took writes; None if that is not certain."""
+        """From when to when there were two at once; None if that is not certain, or is to be borne."""
+        if self.first.itself == other.first.itself or self.writes != other.writes:
+            return None
         since_ns, until_ns = max(self.since_ns, other.since_ns), min(self.until_ns, other.until_ns)
-        return (since_ns, until_ns) if since_ns < until_ns and self.first.itself != other.first.itself else None
+        borne_ns = 0 if self.writes else to_ns(LINGER_S)
+        return (since_ns, until_ns) if until_ns - since_ns > borne_ns else None
 
     def __str__(self) -> str:
         return f"{self.first.server} (timeline {self.first.timeline})"
@@ -82,7 +89,7 @@ class Witness:
         self._last: dict[tuple[str, str], Sighting] = {}
         self._led: dict[tuple[str, str], Sighting] = {}
         self._reigns: deque[Reign] = deque(maxlen=MOST_REIGNS)
-        self._now: dict[str, Reign] = {}
+        self._now: dict[tuple[str, bool], Reign] = {}
         self._back: dict[str, str] = {}
 
     def see(self, seen: Sighting) -> None:
@@ -94,11 +101,13 @@ class Witness:
         if seen.leads:
             self._compare_histories(self._led.get(who), seen)
             self._led[who] = seen
-        self._note_reign(seen)
+        self._note_reign(seen, True, seen.takes_writes)
+        self._note_reign(seen, False, seen.leads)
 
     def miss(self, server: str) -> None:
         """A server has not answered: what it did meanwhile nobody can tell."""
-        self._now.pop(server, None)
+        for writes in (True, False):
+            self._now.pop((server, writes), None)
 
     def checks(self) -> list[Check]:
         """What is not as it should be, and what was looked at if nothing is."""
@@ -109,20 +118,21 @@ class Witness:
         servers = len({server for server, _ in self._last})
         return [("one primary at a time", True, f"{servers} servers were looked at {self.looks} times")]
 
-    def _note_reign(self, seen: Sighting) -> None:
-        if not seen.takes_writes:
-            self._now.pop(seen.server, None)
+    def _note_reign(self, seen: Sighting, writes: bool, reigns: bool) -> None:
+        if not reigns:
+            self._now.pop((seen.server, writes), None)
             return
-        reign = self._now.get(seen.server)
+        reign = self._now.get((seen.server, writes))
         if reign is None or (reign.first.itself, reign.first.timeline) != (seen.itself, seen.timeline):
-            reign = self._now[seen.server] = Reign(seen, seen.begun_ns)
+            reign = self._now[seen.server, writes] = Reign(seen, writes, seen.begun_ns)
             self._reigns.append(reign)
         reign.until_ns = max(reign.until_ns, seen.begun_ns)
-        self._compare_reigns(reign)
+        if writes:
+            self._compare_reigns(reign)
 
     def _compare_reigns(self, reign: Reign) -> None:
         """A cluster that is led on a lower timeline than one on which it was led before."""
-        before = [one for one in self._reigns if one.certain and one.until_ns <= reign.since_ns]
+        before = [one for one in self._reigns if one.writes and one.certain and one.until_ns <= reign.since_ns]
         newest = max(before, key=lambda one: one.first.timeline, default=None)
         if reign.certain and newest is not None and 0 < reign.first.timeline < newest.first.timeline:
             self._note(
@@ -159,15 +169,16 @@ class Witness:
             )
 
     def _shared(self) -> list[str]:
-        """Every two primaries at once, in the order in which the later one of them began."""
-        reigns = sorted(self._reigns, key=lambda one: one.since_ns)
+        """Every two primaries at once: those that took writes first, then in the order in which they came about."""
+        reigns = sorted(self._reigns, key=lambda one: (not one.writes, one.since_ns))
         found = []
         for number, later in enumerate(reigns):
             for earlier in reigns[:number]:
                 shared_ns = earlier.shared_ns(later)
                 if shared_ns is not None:
                     since, until = map(self._at, shared_ns)
-                    found.append(f"two primaries: {earlier} and {later} both took writes from {since} to {until}")
+                    did = "took writes" if later.writes else "led"
+                    found.append(f"two primaries: {earlier} and {later} both {did} from {since} to {until}")
         return found
 
     def _note(self, name: str, text: str) -> None:

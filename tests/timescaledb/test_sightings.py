@@ -61,9 +61,12 @@ def test_a_stale_primary_that_was_seen_once_proves_nothing() -> None:
     assert failed(*looks) == {}
 
 
-def test_a_stale_primary_that_can_confirm_nothing_takes_no_writes() -> None:
-    stale = [seen(ONE, at, takes_writes=False) for at in (1, 2, 3)]
-    assert failed(seen(TWO, 0, 2), *stale, seen(TWO, 4, 2)) == {}
+def test_a_stale_primary_that_can_confirm_nothing_is_given_time_to_step_back() -> None:
+    looks = [seen(TWO, 0, 2), seen(TWO, 30, 2)]
+    stale = [seen(ONE, at, takes_writes=False) for at in (1, 10)]
+    assert failed(*looks[:1], *stale, *looks[1:]) == {}
+    text = f"two primaries: {TWO} (timeline 2) and {ONE} (timeline 1) both led from 1.1 s to 12.0 s"
+    assert failed(looks[0], *stale, seen(ONE, 12, takes_writes=False), looks[1]) == {"one primary at a time": text}
 
 
 def test_a_stale_primary_that_nobody_reaches_is_no_second_one() -> None:

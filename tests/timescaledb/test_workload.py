@@ -64,7 +64,7 @@ def test_a_healthy_run(timescaledb_lab: Cluster, start_drill: StartDrill) -> Non
 
     history = drill.history
     assert result["acked"] == result["sent"] == len(history.writes)
-    assert [check["ok"] for check in result["checks"]] == [True, True, True], result["checks"]
+    assert [check["ok"] for check in result["checks"]] == [True, True, True, True], result["checks"]
     assert history.streams == tuple(map(str, range(8)))
     assert history.end_ns is not None
     for stream in range(8):
