@@ -56,6 +56,7 @@ def test_the_postgresql_activities_are_listed(activities):
     assert found == {
         ("action", "heal_nodes"),
         ("action", "hold_back_wal"),
+        ("action", "isolate_node"),
         ("action", "kill_node"),
         ("action", "pause_node"),
         ("action", "reinitialise_replica"),

@@ -81,8 +81,12 @@ def _described(aimed: Aim) -> dict[str, Any]:
         heal = f"node {chosen.node_id} of the lab is {aimed.fault.mended}, if it does not run"
         return hit | {"by": f"{aimed.fault.sends.name} to process {processes}", "heal": heal}
     if isinstance(aimed.fault, NetworkFault):
-        return hit | {"by": f"{aimed.fault.describe(aimed.target)}, {handle['network']}", "heal": "the cut is lifted"}
+        return hit | {"by": f"{aimed.fault.describe(aimed.target)}, {_cut_by(handle)}", "heal": "the cut is lifted"}
     return hit | {"by": shlex.join(handle["inject"]), "heal": shlex.join(handle["heal"])}
+
+
+def _cut_by(handle: Mapping[str, Any]) -> str:
+    return f"by the {handle['network']} network of the lab"
 
 
 def _held(way: Way, to_come: bool) -> dict[str, Any]:

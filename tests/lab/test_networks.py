@@ -4,7 +4,8 @@ import pytest
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host import packet_filter
-from chaosdrills.lab import kafka_listeners, networks
+from chaosdrills.lab import kafka_listeners, networks, postgresql_listeners
+from tests.conftest import POSTGRESQL_OFFSETS
 
 
 @pytest.fixture(params=["", "it needs root"])
@@ -55,3 +56,20 @@ def test_no_two_listeners_of_three_nodes_share_a_port() -> None:
         ports = [port for each in (*public, *own) for port in each.values()]
         assert len(set(ports)) == len(ports) == {"plain": 6, "filtered": 9, "proxied": 18}[network]
         assert max(ports) <= 20002 + kafka_listeners.HIGHEST_OFFSET
+
+
+def test_what_else_a_service_needs_of_a_packet_filter_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packet_filter, "why_not", lambda: "")
+    assert networks.choose("isolable", print, lambda: "no names") == "proxied"
+    with pytest.raises(UnavailableError, match=r"by packet filter on this machine: no names\."):
+        networks.choose("filtered", print, lambda: "no names")
+
+
+def test_no_two_listeners_of_a_postgresql_lab_share_a_port() -> None:
+    for network, count in {"plain": 6, "filtered": 6, "proxied": 11}.items():
+        ports = postgresql_listeners.all_ports(network, 25432)
+        assert len(set(ports)) == len(ports) == count
+        assert max(ports) <= 25432 + postgresql_listeners.HIGHEST_OFFSET
+        assert {port - 25432 for port in ports} <= set(POSTGRESQL_OFFSETS)
+        servers = [postgresql_listeners.server_ports(25432, node) for node in (1, 2)]
+        assert servers == [{"sql": 25432, "rest": 25452}, {"sql": 25433, "rest": 25453}]

@@ -154,6 +154,25 @@ def test_primary_pause(run: RunIt) -> None:
     assert "no answer for 5 s" in (done.drill / "observer.log").read_text()
 
 
+def cut_off(done: Run, reached: bool) -> None:
+    """What a drill shows whose primary was cut off; `reached`: not from its clients."""
+    held(done, HEALED)
+    assert 5 < actual(done) < 60
+    begin_ns, heal_ns = mark_ns(done, "fault_end"), mark_ns(done, "heal_begin")
+    assert heal_ns / NS > actual(done), "it recovered before the cut was lifted"
+    assert acks_between(done, begin_ns + NS, begin_ns + 10 * NS) == 0, "nobody confirms what one server alone has"
+    assert {check["name"]: check["ok"] for check in done.summary["checks"]}["one primary at a time"]
+    assert ("the database system is shutting down" in (done.drill / "observer.log").read_text()) == reached
+
+
+def test_primary_isolation(run: RunIt) -> None:
+    cut_off(run("timescaledb-primary-isolation"), reached=False)
+
+
+def test_primary_partition(run: RunIt) -> None:
+    cut_off(run("timescaledb-primary-partition"), reached=True)
+
+
 def test_switchover(run: RunIt) -> None:
     done = run("timescaledb-switchover")
     held(done, ONE_FAULT)
