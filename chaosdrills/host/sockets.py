@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +28,17 @@ class TcpSocket:
 
 def tcp_sockets() -> list[TcpSocket]:
     """Every TCP socket of this network namespace, IPv4 and IPv6."""
-    found: list[TcpSocket] = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with suppress(OSError):
-            found.extend(_parse(row) for row in Path(table).read_text().splitlines()[1:])
-    return found
+    return [_parse(row) for row in _rows()]
+
+
+def tcp_ends(local_port: int, remote_port: int) -> list[TcpSocket]:
+    """Those ends of connections that are at `local_port`, the other end being at `remote_port`.
+
+    There may be thousands that are only remembered (TIME_WAIT), so no more are taken apart than may be meant.
+    """
+    needles = (f":{local_port:04X} ", f":{remote_port:04X} ")
+    found = [_parse(row) for row in _rows() if all(needle in row for needle in needles)]
+    return [it for it in found if (it.local_port, it.remote_port) == (local_port, remote_port)]
 
 
 def socket_inodes(pid: int) -> set[str]:
@@ -55,6 +62,12 @@ def accepts(endpoint: str, timeout_s: float = 1.0) -> bool:
     with suppress(OSError), socket.create_connection((host, int(port)), timeout=timeout_s):
         return True
     return False
+
+
+def _rows() -> Iterator[str]:
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            yield from Path(table).read_text().splitlines()[1:]
 
 
 def _parse(row: str) -> TcpSocket:

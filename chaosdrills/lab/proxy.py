@@ -25,7 +25,7 @@ from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.processes import Identity, family_of
 from chaosdrills.host.proxy_control import socket_path
 from chaosdrills.host.scopes import PARTIES_AT, PEERS, SCOPES, is_meant, meant_at
-from chaosdrills.host.sockets import socket_inodes, tcp_sockets
+from chaosdrills.host.sockets import socket_inodes, tcp_ends
 from chaosdrills.lab.proxy_connection import Condition, Connection
 from chaosdrills.lab.proxy_route import Route
 
@@ -112,9 +112,8 @@ class Proxy:
 
         Looked up again where it is not there: the kernel's list may skip one while it changes.
         """
-        wanted = (port, route.public)
         for _ in range(2):
-            found = {it.inode for it in tcp_sockets() if (it.local_port, it.remote_port) == wanted} - {"0"}
+            found = {it.inode for it in tcp_ends(port, route.public)} - {"0"}
             if found:
                 break
         return found

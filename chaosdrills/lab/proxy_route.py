@@ -98,16 +98,16 @@ class Route:
             self._plug_ports.add(plug.getsockname()[1])
 
     def _accept(self) -> None:
+        """Take one connection, and leave what stands to its turn: those that come without end may not keep it."""
         assert self._listener is not None
         with suppress(BlockingIOError):
-            while True:
-                accepted, (_, port) = self._listener.accept()
-                if port in self._plug_ports:
-                    self._plug_ports.discard(port)
-                    accepted.close()
-                    continue
-                accepted.setblocking(False)
-                self._accepted(self, accepted, port)
+            accepted, (_, port) = self._listener.accept()
+            if port in self._plug_ports:
+                self._plug_ports.discard(port)
+                accepted.close()
+                return
+            accepted.setblocking(False)
+            self._accepted(self, accepted, port)
 
     async def _wait_listening(self) -> None:
         loop = asyncio.get_running_loop()

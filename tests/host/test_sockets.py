@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from chaosdrills.host.sockets import LISTEN, accepts, socket_inodes, tcp_sockets
+from chaosdrills.host.sockets import LISTEN, accepts, socket_inodes, tcp_ends, tcp_sockets
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
@@ -18,6 +18,7 @@ def test_both_ends_of_a_connection_are_listed_with_their_holder(family: socket.A
             ours = client.getsockname()[1]
             found = {(it.local_port, it.remote_port): it for it in tcp_sockets()}
             assert found[port, 0].state == LISTEN
+            assert tcp_ends(ours, port) == [found[ours, port]]
             ends = [found[ours, port], found[port, ours], found[port, 0]]
             assert {end.uid for end in ends} == {os.getuid()}
             assert {end.inode for end in ends} <= socket_inodes(os.getpid())

@@ -52,14 +52,14 @@ def listen(port):
 for port in map(int, sys.argv[1:]):
     threading.Thread(target=listen, args=(port,)).start()
 """
-WHO = ("client", "replication")
+WHO = ("client", "replication", "sql")
 
 
 @pytest.fixture
 def lab(own_state: Path) -> Iterator[Cluster]:
-    """Two nodes behind the proxy, each with a client and a replication listener, all reached."""
+    """Two nodes behind the proxy, each with a listener for clients, one for peers and one for both, all reached."""
     folder, made = nodes.cluster_dir("toy"), []
-    ports = free_ports(8)
+    ports = free_ports(4 * len(WHO))
     for node_id in (1, 2):
         public, own = ({who: ports.pop() for who in WHO} for _ in range(2))
         argv = [sys.executable, "-c", ECHO, *map(str, own.values())]
@@ -147,6 +147,48 @@ def test_a_node_that_is_cut_off_from_peers_reaches_none_and_is_reached_by_none(l
             connection.settimeout(60)
         assert network.lift("toy", "proxied", Effect("cut", 1, "peers"))
         assert (at_one.recv(100), at_two.recv(100)) == (b"hello", b"hello")
+
+
+@pytest.mark.parametrize(
+    ("scope", "silent"), [("peers", {"peer"}), ("clients", {"client"}), ("all", {"peer", "client"})]
+)
+def test_at_a_shared_listener_peers_and_clients_are_told_apart(lab: Cluster, scope: str, silent: set[str]) -> None:
+    one, two = lab.nodes
+    with connect(one, "sql") as ours, connect(two) as at_two:
+        network.impose(lab, Effect("cut", 1, scope))
+        ours.sendall(b"hello")
+        at_two.sendall(b"from %d" % one.listeners["sql"])
+        for who, connection in (("client", ours), ("peer", at_two)):
+            connection.settimeout(1 if who in silent else 30)
+            try:
+                assert connection.recv(100) == b"hello"
+                assert who not in silent
+            except TimeoutError:
+                assert who in silent
+            connection.settimeout(60)
+        assert network.lift("toy", "proxied", Effect("cut", 1, scope))
+        back = [connection.recv(100) for who, connection in (("client", ours), ("peer", at_two)) if who in silent]
+        assert set(back) == {b"hello"}
+
+
+def test_connections_that_come_without_end_keep_it_from_no_other(lab: Cluster) -> None:
+    one, ended = lab.nodes[0], threading.Event()
+
+    def knock() -> None:
+        while not ended.is_set():
+            connect(one, "replication").thing.close()
+
+    knockers = [threading.Thread(target=knock) for _ in range(3)]
+    for knocker in knockers:
+        knocker.start()
+    try:
+        with connect(one) as connection:
+            assert exchange(connection, b"x" * 100) == b"x" * 100
+        assert network.in_force("toy", "proxied") == []
+    finally:
+        ended.set()
+        for knocker in knockers:
+            knocker.join()
 
 
 def test_nothing_is_left_of_connections_that_are_over(lab: Cluster) -> None:
