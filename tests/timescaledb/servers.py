@@ -1,7 +1,9 @@
 """What the tests on real PostgreSQL servers share: sessions of one's own, past anything that is tested."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 
@@ -34,6 +36,17 @@ def ask(lab: Cluster, sql: str, node: Node | None = None) -> object:
     with session(lab, node) as connection:
         row = connection.execute(sql).fetchone()
         return row[0] if row else None
+
+
+def superuser(lab: Cluster, node: Node | None = None) -> "psycopg.Connection[tuple[object, ...]]":
+    """A session of the superuser in the drill's database, on the primary or on one node."""
+    node = node or primary(lab)
+    told = json.loads((Path(node.cwd) / "secrets" / f"node-{node.id}.yml").read_text())
+    login = told["postgresql"]["authentication"]["superuser"]
+    host, port = node.endpoint.split(":")
+    return psycopg.connect(
+        host=host, port=port, user=login["username"], password=login["password"], dbname="drill", autocommit=True
+    )
 
 
 def servers(lab: Cluster) -> list[Node]:

@@ -273,6 +273,15 @@ def test_a_preview_names_the_very_processes_and_does_nothing(lab: Cluster) -> No
     assert (outstanding(), lock.held_by(), primary(lab).server) == (([], []), "", leads.server)
 
 
+def test_a_lab_on_a_plain_network_is_refused_with_what_to_do(lab: Cluster, marks: Marks) -> None:
+    why = rf"lab is plain, on which node {primary(lab).id} \(primary\) cannot be hit.*--network isolable"
+    with pytest.raises(ActivityFailed, match=why):
+        actions.isolate_node(configuration=settings(lab))
+    with pytest.raises(ActivityFailed, match=r"there is no scope 'half'.*choose one of all, peers, clients"):
+        actions.isolate_node(scope="half", configuration=settings(lab))
+    assert (marks, outstanding(), lock.held_by()) == ([], ([], []), "")
+
+
 INJECTOR = """
 import json, sys
 from chaosdrills.timescaledb.actions import kill_node

@@ -1,17 +1,15 @@
 """What the watcher finds during a load, planted on real servers: in the drill's checks, and never met."""
 
-import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from chaosdrills.core.judge import Limits, judge
 from chaosdrills.core.summary import Check, verdict_of
-from chaosdrills.host.nodes import Cluster
+from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.processes import is_paused, send_signal, wait_until
 from chaosdrills.timescaledb import actions
 from chaosdrills.timescaledb.dsn import Dsn
@@ -19,7 +17,7 @@ from chaosdrills.timescaledb.finding import ANY, Client
 from chaosdrills.timescaledb.watcher import look
 from tests.timescaledb.conftest import Drill, StartDrill
 from tests.timescaledb.lone import Lone
-from tests.timescaledb.servers import primary, replica, session, settings
+from tests.timescaledb.servers import primary, replica, session, settings, superuser
 
 pytestmark = pytest.mark.lab
 
@@ -138,12 +136,12 @@ def test_a_standby_that_is_promoted_beside_its_primary(
     assert wait_until(lambda: all(map(is_paused, patronis)), 10)
     try:
         if confirms:
-            superuser(timescaledb_lab, old.id, "ALTER SYSTEM SET synchronous_standby_names = ''", RELOAD)
-        superuser(timescaledb_lab, new.id, "SELECT pg_promote()")
+            do(timescaledb_lab, old, "ALTER SYSTEM SET synchronous_standby_names = ''", RELOAD)
+        do(timescaledb_lab, new, "SELECT pg_promote()")
         sighted(drill, "one primary at a time")
         failed = found(drill, drill.finish(drain_s=5))
     finally:
-        superuser(timescaledb_lab, old.id, "ALTER SYSTEM RESET synchronous_standby_names", RELOAD)
+        do(timescaledb_lab, old, "ALTER SYSTEM RESET synchronous_standby_names", RELOAD)
         for process in patronis:
             send_signal(process, signal.SIGCONT)
     text = failed["one primary at a time"]
@@ -170,13 +168,8 @@ def test_one_look_tells_a_primary_from_its_standby(timescaledb_lab: Cluster) -> 
 RELOAD = "SELECT pg_reload_conf()"
 
 
-def superuser(lab: Cluster, node_id: int, *statements: str) -> None:
+def do(lab: Cluster, node: Node, *statements: str) -> None:
     """Have the superuser of a node do this."""
-    node = lab.node(node_id)
-    told = json.loads((Path(node.cwd) / "secrets" / f"node-{node.id}.yml").read_text())
-    login = told["postgresql"]["authentication"]["superuser"]
-    host, port = node.endpoint.split(":")
-    where = {"host": host, "port": port, "user": login["username"], "password": login["password"]}
-    with psycopg.connect(**where, dbname="drill", autocommit=True) as connection:
+    with superuser(lab, node) as connection:
         for statement in statements:
             connection.execute(statement)

@@ -1,6 +1,5 @@
 """The PostgreSQL workload on real servers: what it records, and what the read-back finds."""
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -8,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import psycopg
 import pytest
 
 from chaosdrills.core.history import NO_SEQ, Outcome
@@ -25,7 +23,7 @@ from chaosdrills.timescaledb.finding import Client
 from chaosdrills.timescaledb.payload import Seal, filler
 from chaosdrills.timescaledb.readback import LedgerReadBack
 from tests.timescaledb.conftest import StartDrill
-from tests.timescaledb.servers import ask, dsn_of, primary, replica, schemas, session, settings, wait_whole
+from tests.timescaledb.servers import ask, dsn_of, primary, replica, schemas, session, settings, superuser, wait_whole
 
 pytestmark = pytest.mark.lab
 
@@ -43,17 +41,6 @@ def paused(node: Node) -> Iterator[None]:
     finally:
         for process in family:
             send_signal(process, signal.SIGCONT)
-
-
-def superuser(lab: Cluster, node: Node | None = None) -> "psycopg.Connection[tuple[object, ...]]":
-    """A session of the superuser in the drill's database, on the primary or on one node."""
-    node = node or primary(lab)
-    told = json.loads((Path(node.cwd) / "secrets" / f"node-{node.id}.yml").read_text())
-    login = told["postgresql"]["authentication"]["superuser"]
-    host, port = node.endpoint.split(":")
-    return psycopg.connect(
-        host=host, port=port, user=login["username"], password=login["password"], dbname="drill", autocommit=True
-    )
 
 
 def test_a_healthy_run(timescaledb_lab: Cluster, start_drill: StartDrill) -> None:
