@@ -45,12 +45,13 @@ from chaosdrills.lab import (
     timescaledb_options,
 )
 from chaosdrills.lab.patroni_settings import Passwords, Place, write_private
-from chaosdrills.lab.postgresql_listeners import RAFT_OFFSET, SERVERS
+from chaosdrills.lab.postgresql_listeners import RAFT_OFFSET
 from chaosdrills.lab.postgresql_programs import Programs, find_programs
 from chaosdrills.lab.progress import Progress
 
 SERVICE = "timescaledb"
 BASE_PORT = 25432
+SERVERS = postgresql_listeners.SERVERS
 ETCD = 3
 DATABASE = USER = "drill"
 POSTGRESQL, ETCD_KIND = "postgresql", "etcd"
