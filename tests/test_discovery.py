@@ -58,6 +58,7 @@ def test_the_postgresql_activities_are_listed(activities):
         ("action", "hold_back_wal"),
         ("action", "isolate_node"),
         ("action", "kill_node"),
+        ("action", "lose_disk"),
         ("action", "pause_node"),
         ("action", "reinitialise_replica"),
         ("action", "restart_postgresql"),

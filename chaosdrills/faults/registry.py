@@ -1,6 +1,7 @@
 """Faults by name, so that any process can heal what another one injected."""
 
 from chaosdrills.faults.command import Command
+from chaosdrills.faults.disk import LoseDisk
 from chaosdrills.faults.fault import Fault
 from chaosdrills.faults.isolate import Isolate
 from chaosdrills.faults.kill import Kill
@@ -8,7 +9,9 @@ from chaosdrills.faults.pause import Pause
 from chaosdrills.faults.slow import Slow
 from chaosdrills.faults.stop import Stop
 
-FAULTS: dict[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause(), Isolate(), Slow(), Command())}
+FAULTS: dict[str, Fault] = {
+    fault.name: fault for fault in (Kill(), LoseDisk(), Stop(), Pause(), Isolate(), Slow(), Command())
+}
 
 
 def find(name: str) -> Fault | None:

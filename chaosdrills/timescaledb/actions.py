@@ -22,6 +22,7 @@ __all__ = [
     "hold_back_wal",
     "isolate_node",
     "kill_node",
+    "lose_disk",
     "pause_node",
     "reinitialise_replica",
     "restart_postgresql",
@@ -58,6 +59,28 @@ def kill_node(
     """
     with refusing():
         return deeds.hit("kill", "killed", locals())
+
+
+def lose_disk(
+    role: str = "primary",
+    node_id: int = -1,
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Lose a node and its disk, chosen by its role: kill it and remove its data on the lab, or your own command.
+
+    What no other node has received is gone for ever. Healed by starting the node again: Patroni finds no data, and
+    copies the leader's. Refused on the lab where no other server answers, and for etcd. All arguments are those of
+    `kill_node`. Returns `{"lost_disks": 1, "node": 1, "what": "kill -9 and loss of the disk of node 1 (primary)"}`.
+    """
+    with refusing():
+        return deeds.hit("lose_disk", "lost_disks", locals())
 
 
 def stop_node(

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.errors import DrillError
+from chaosdrills.faults.disk import LoseDisk
 from chaosdrills.faults.network import FROM, NetworkFault
-from chaosdrills.faults.node import NodeFault, victims_of
+from chaosdrills.faults.node import NodeFault, node_of, victims_of
 from chaosdrills.timescaledb import health, sender, targeting
 from chaosdrills.timescaledb.roles import require_role
 from chaosdrills.timescaledb.targeting import POSTMASTER, Aim, Means
 from chaosdrills.timescaledb.way import Way
 
-DEEDS = {f"{deed}_node": deed for deed in targeting.DEEDS}
+DEEDS = {deed if deed == LoseDisk.name else f"{deed}_node": deed for deed in targeting.DEEDS}
 PLANNED = {
     "switch_over": "the leadership: Patroni hands it over, as planned work",
     "restart_postgresql": "PostgreSQL on the node in this role: Patroni restarts it, as planned work",
@@ -59,6 +60,7 @@ def _hit(deed: str, given: Mapping[str, Any], secrets: Mapping[str, Any], way: W
     means = Means.of(given, secrets)
     role, node_id = str(given["role"]), int(given["node_id"])
     require_role(role, node_id)
+    targeting.require_fit(deed, role, means)
     if to_come and means.target == "lab":
         part = "the postmaster of " if means.what == POSTMASTER else ""
         then = f"{part}{WHO[role]}, as it is then; by {_signal(deed)}{_from(deed, means)} on the lab"
@@ -79,7 +81,7 @@ def _described(aimed: Aim) -> dict[str, Any]:
     if isinstance(aimed.fault, NodeFault):
         processes = " and ".join(str(it.pid) for it in victims_of(aimed.target))
         heal = f"node {chosen.node_id} of the lab is {aimed.fault.mended}, if it does not run"
-        return hit | {"by": f"{aimed.fault.sends.name} to process {processes}", "heal": heal}
+        return hit | {"by": f"{aimed.fault.sends.name} to process {processes}{_and_data(aimed)}", "heal": heal}
     if isinstance(aimed.fault, NetworkFault):
         return hit | {"by": f"{aimed.fault.describe(aimed.target)}, {_cut_by(handle)}", "heal": "the cut is lifted"}
     return hit | {"by": shlex.join(handle["inject"]), "heal": shlex.join(handle["heal"])}
@@ -87,6 +89,12 @@ def _described(aimed: Aim) -> dict[str, Any]:
 
 def _cut_by(handle: Mapping[str, Any]) -> str:
     return f"by the {handle['network']} network of the lab"
+
+
+def _and_data(aimed: Aim) -> str:
+    """What of the node's data is removed, if they are."""
+    node = node_of(aimed.target) if isinstance(aimed.fault, LoseDisk) else None
+    return f", and removal of {node.data_dir}" if node else ""
 
 
 def _held(way: Way, to_come: bool) -> dict[str, Any]:
@@ -112,7 +120,8 @@ def _bounds(means: Means) -> list[str]:
 
 def _signal(deed: str) -> str:
     fault = targeting.DEEDS[deed]
-    return fault.sends.name if isinstance(fault, NodeFault) else fault.name
+    signal = fault.sends.name if isinstance(fault, NodeFault) else fault.name
+    return f"{signal} and removal of its data" if isinstance(fault, LoseDisk) else signal
 
 
 def _from(deed: str, means: Means) -> str:

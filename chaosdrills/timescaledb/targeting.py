@@ -16,6 +16,7 @@ from typing import Any
 from chaosdrills.core.values import seconds, truth
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults.command import TIMEOUT_S, Command, command_target, filled
+from chaosdrills.faults.disk import LoseDisk
 from chaosdrills.faults.fault import Fault, Target
 from chaosdrills.faults.isolate import Isolate, isolate_target
 from chaosdrills.faults.kill import Kill
@@ -26,14 +27,14 @@ from chaosdrills.faults.pause import Pause
 from chaosdrills.faults.stop import Stop, stopping_within
 from chaosdrills.host.network import require_scope
 from chaosdrills.host.nodes import Cluster
-from chaosdrills.timescaledb import health
+from chaosdrills.timescaledb import health, overview
 from chaosdrills.timescaledb.roles import ETCD, Chosen, choose
 from chaosdrills.timescaledb.way import Way
 
 SERVICE = "timescaledb"
 NODE, POSTMASTER = PARTS = ("node", "postmaster")
 PLACEHOLDERS = ("node", "host", "port")
-DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause(), Isolate())}
+DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), LoseDisk(), Stop(), Pause(), Isolate())}
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,28 @@ class Aim:
 
 def aim(deed: str, role: str, node_id: int, means: Means, way: Way) -> Aim:
     """What `deed` (of `DEEDS`) would hit now. Raises `DrillError` if it may not, or if there is no such node."""
+    require_fit(deed, role, means)
     lab = lab_of(means, way)
     if means.target != "lab":
         _refuse_degraded(means, way)
     chosen = choose(role, node_id, way, lab)
     if means.target == "lab":
         assert lab is not None, "reachable_lab has found it"
+        if deed == LoseDisk.name:
+            _refuse_the_last(chosen, way)
         return Aim(DEEDS[deed], _in_lab(deed, role, chosen, means, lab), chosen)
     return Aim(Command(), _by_command(deed, role, chosen, means), chosen)
+
+
+def require_fit(deed: str, role: str, means: Means) -> None:
+    """Raise `UsageError` for a part that `deed` cannot hit, or whose loss nothing could undo."""
+    if means.what == POSTMASTER and (deed != Kill.name or role == ETCD):
+        raise UsageError("only a kill of a PostgreSQL node can hit the postmaster alone.", "leave 'what' out.")
+    if deed == LoseDisk.name and role == ETCD:
+        raise UsageError(
+            "the lab's only etcd would forget its cluster with its disk, and nothing could bring that back.",
+            "lose the disk of a PostgreSQL node, or kill etcd.",
+        )
 
 
 def lab_of(means: Means, way: Way) -> Cluster | None:
@@ -95,13 +110,21 @@ def lab_of(means: Means, way: Way) -> Cluster | None:
 
 def _in_lab(deed: str, role: str, chosen: Chosen, means: Means, lab: Cluster) -> Target:
     if means.what == POSTMASTER:
-        if deed != "kill" or role == ETCD:
-            raise UsageError("only a kill of a PostgreSQL node can hit the postmaster alone.", "leave 'what' out.")
         return server_target(lab, chosen.node_id, f"the postmaster of {chosen.label}", role)
     if deed == "isolate":
         return isolate_target(lab, chosen.node_id, chosen.label, role, means.scope)
     node = node_target(lab, chosen.node_id, chosen.label, role)
     return stopping_within(node, means.timeout_s) if deed == "stop" else node
+
+
+def _refuse_the_last(chosen: Chosen, way: Way) -> None:
+    """Raise `UnavailableError` unless another server answers: who else could the node copy when it is healed?"""
+    others = [it for it in overview.look(way.client, standbys=False).servers if it.address != chosen.address]
+    if all(it.why for it in others):
+        raise UnavailableError(
+            f"no server but {chosen.label} answers, so that its data could never be made anew: nothing was injected.",
+            "run 'chaos drills heal', and wait until the cluster is whole.",
+        )
 
 
 def _by_command(deed: str, role: str, chosen: Chosen, means: Means) -> Target:

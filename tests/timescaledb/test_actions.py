@@ -110,6 +110,38 @@ def test_a_killed_postmaster_is_started_again_by_its_patroni(lab: Cluster, marks
     assert [name for name, _ in marks] == NAMES[:2]
 
 
+def test_a_lost_disk_is_made_anew_from_the_leader(lab: Cluster, marks: Marks) -> None:
+    follows = replica(lab)
+    kept = {node.id: inode(Path(node.data_dir)) for node in lab.nodes if node.id != follows.id}
+    lost = actions.lose_disk("replica", configuration=settings(lab))
+    what = f"kill -9 and loss of the disk of node {follows.id} (replica)"
+    assert lost == {"lost_disks": 1, "node": follows.id, "what": what}
+    assert not Path(follows.data_dir).exists()
+    assert [(entry.fault, entry.target.label) for entry in outstanding()[0]] == [
+        ("lose_disk", f"node {follows.id} (replica)")
+    ]
+    with session(lab) as connection:
+        connection.execute("CREATE TABLE meanwhile AS SELECT 1")
+    assert actions.heal_nodes(settings(lab)) == {"healed": 1, "nothing_to_do": 0}
+    assert actions.heal_nodes(settings(lab)) == NOTHING
+    actions.wait_whole(120, configuration=settings(lab))
+    assert ask(lab, "SELECT count(*) FROM meanwhile", replica(lab)) == 1
+    with session(lab) as connection:
+        connection.execute("DROP TABLE meanwhile")
+    assert {node.id: inode(Path(node.data_dir)) for node in lab.nodes if node.id != follows.id} == kept
+    assert marks == [(name, what if "fault" in name else f"heal of {what}") for name in NAMES]
+
+
+def test_the_last_disk_is_not_lost(lab: Cluster, marks: Marks) -> None:
+    leads = primary(lab)
+    actions.kill_node("replica", configuration=settings(lab))
+    with pytest.raises(ActivityFailed, match=rf"no server but node {leads.id} \(primary\) answers.*nothing was inj"):
+        actions.lose_disk(configuration=settings(lab))
+    assert ask(lab, "SELECT 1", leads) == 1
+    assert [entry.fault for entry in outstanding()[0]] == ["kill"]
+    assert actions.heal_nodes(settings(lab)) == {"healed": 1, "nothing_to_do": 0}
+
+
 @pytest.mark.parametrize("role", ["sync_standby", "replica"])
 def test_a_stopped_standby_ends_in_good_order_and_is_started_again(lab: Cluster, marks: Marks, role: str) -> None:
     follows = replica(lab)
@@ -194,11 +226,13 @@ def test_patroni_that_is_not_reached_is_told(lab: Cluster, tmp_path: Path) -> No
         ({"timescaledb_patroni": ""}, "this needs Patroni's REST"),
         ({"timescaledb_patroni": "http://127.0.0.1:1"}, "no Patroni answers: .*refused"),
         ({"timescaledb_patroni": "127.0.0.1:8008"}, "is no list of addresses"),
+        ({"timescaledb_patroni": "http://drill:hunter2@127.0.0.1:1"}, "holds who we are, which would be shown"),
         ({"timescaledb_patroni_auth_file": ""}, r"does not let us in \(401\)"),
         ({"timescaledb_patroni_auth_file": str(tmp_path / "none")}, "auth_file cannot be read"),
     ):
-        with pytest.raises(ActivityFailed, match=why):
+        with pytest.raises(ActivityFailed, match=why) as caught:
             actions.restart_postgresql("replica", configuration={**configured, **changed})
+        assert "hunter2" not in str(caught.value)
     wrong = {"patroni_username": "drill", "patroni_password": "hunter2"}
     with pytest.raises(ActivityFailed, match=r"does not let us in \(401\)") as caught:
         actions.restart_postgresql("replica", configuration=configured, secrets=wrong)
@@ -259,6 +293,12 @@ def test_a_preview_names_the_very_processes_and_does_nothing(lab: Cluster) -> No
         "refused": None,
     }
     there = way_of(elsewhere(lab), {})
+    (lost,) = preview.foresee("lose_disk", given, {}, way, to_come=False)["hits"]
+    assert lost["by"] == f"{found['hits'][0]['by']}, and removal of {leads.data_dir}"
+    etcd = preview.foresee("lose_disk", {**given, "role": "etcd"}, {}, way, to_come=True)["refused"]
+    assert "the lab's only etcd would forget its cluster" in str(etcd)
+    then = preview.foresee("lose_disk", given, {}, way, to_come=True)["then"]
+    assert then == "the primary, as it is then; by SIGKILL and removal of its data on the lab"
     refused = preview.foresee("kill_node", given, {}, there, to_come=False)["refused"]
     assert "which is not the timescaledb lab" in str(refused)
     command = {**given, **by_command(lab)}
@@ -284,25 +324,30 @@ def test_a_lab_on_a_plain_network_is_refused_with_what_to_do(lab: Cluster, marks
 
 INJECTOR = """
 import json, sys
-from chaosdrills.timescaledb.actions import kill_node
-print(kill_node(**json.loads(sys.argv[1]))["what"], flush=True)
+from chaosdrills.timescaledb import actions
+print(getattr(actions, sys.argv[1])(**json.loads(sys.argv[2]))["what"], flush=True)
 sys.stdin.read()
 """
 
 
-def test_what_a_killed_drill_did_is_healed_from_another_folder(lab: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("func", "did"), [("kill_node", "kill -9 of"), ("lose_disk", "kill -9 and loss of the disk of")]
+)
+def test_what_a_killed_drill_did_is_healed_from_another_folder(
+    lab: Cluster, tmp_path: Path, func: str, did: str
+) -> None:
     follows = replica(lab)
     given = json.dumps({"role": "replica", "configuration": settings(lab)})
     with subprocess.Popen(
-        [sys.executable, "-c", INJECTOR, given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", INJECTOR, func, given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as drill:
         assert drill.stdout is not None
-        assert drill.stdout.readline() == f"kill -9 of node {follows.id} (replica)\n"
+        assert drill.stdout.readline() == f"{did} node {follows.id} (replica)\n"
         drill.kill()
     code = "from chaosdrills.cli.main import main; main()"
     argv = [sys.executable, "-c", code, "heal", "--service", "timescaledb"]
     healed = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert (healed.returncode, healed.stdout) == (0, f"healed: kill -9 of node {follows.id} (replica)\n"), healed.stderr
+    assert (healed.returncode, healed.stdout) == (0, f"healed: {did} node {follows.id} (replica)\n"), healed.stderr
     found = load("timescaledb")
     assert found is not None
     assert found.node(follows.id).alive
