@@ -32,6 +32,25 @@ def is_of(value: Any, hint: Any) -> bool:
     return isinstance(value, int | float) if hint is float else isinstance(value, hint)
 
 
+def may_be(value: Any, hint: type) -> bool:
+    """Whether what an experiment says can be of the type `hint`: variables are not known yet, and numbers may be texts.
+
+    An empty text, and null, stand for no list and no object.
+    """
+    if isinstance(value, str) and "${" in value:
+        return True
+    if hint in (list, dict) and value in ("", None):
+        return True
+    if hint is bool and isinstance(value, str):
+        return value.lower() in ("true", "false", "1", "0")
+    if hint in (int, float) and isinstance(value, str):
+        try:
+            return isinstance(hint(value), int | float)
+        except ValueError:
+            return False
+    return is_of(value, hint)
+
+
 def in_words(hint: Any) -> str:
     """What `hint` asks for, as a user reads it: "a list of texts, or null"."""
     kind, parts = get_origin(hint), get_args(hint)

@@ -22,7 +22,7 @@ from chaosdrills.faults.healing import alone, heal_outstanding
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.node import node_target
 from chaosdrills.kafka import deeds
-from chaosdrills.observe.actions import refusing
+from chaosdrills.observe.actions import refusing, typed
 
 __all__ = [
     "elect_preferred_leaders",
@@ -365,3 +365,6 @@ def _hit(deed: str, done: str, given: dict) -> dict:
 
 def _healed(configuration: Configuration, wanted: Callable[[Entry], bool]) -> dict:
     return deeds.healed(str((configuration or {}).get("kafka_bootstrap_servers") or ""), wanted)
+
+
+typed(__name__)

@@ -14,7 +14,7 @@ As in `chaosdrills.kafka.actions`, what needs the driver is imported when it is 
 from chaoslib.types import Configuration, Secrets
 
 from chaosdrills.kafka.actions import drill_topic
-from chaosdrills.observe.actions import refusing
+from chaosdrills.observe.actions import refusing, typed
 
 __all__ = [
     "active_controller",
@@ -277,3 +277,6 @@ def _look(configuration: Configuration, secrets: Secrets, topic: str, timeout_s:
             "give this user the right to describe topics; without it nothing is known of them.",
         )
     return admin, found
+
+
+typed(__name__)

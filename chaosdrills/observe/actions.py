@@ -3,14 +3,18 @@
 # `chaos discover` calls dict a mapping, and dict[str, Any] an object.
 # mypy: disable-error-code="type-arg"
 
+import inspect
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from chaoslib.exceptions import ActivityFailed
+from chaoslib.exceptions import ActivityFailed, InvalidActivity
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.errors import DrillError
+from chaosdrills.core.kinds import in_words, may_be
+from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.observe.current import required
 
 __all__ = ["require_silence", "wait_recovered"]
@@ -64,3 +68,42 @@ def refusing() -> Iterator[None]:
             yield
         except (TypeError, ValueError, OverflowError) as error:
             raise ActivityFailed(f"an argument cannot be used: {error}. Try: correct it in the experiment.") from error
+
+
+class BadArgument(UsageError, InvalidActivity):  # type: ignore[misc]
+    """An argument of an activity that is of a type which that cannot use."""
+
+
+class _Typed(inspect.Signature):
+    """The signature of `activity`, which binds no argument of another type than it says."""
+
+    activity = ""
+
+    def bind(self, *given: Any, **named: Any) -> inspect.BoundArguments:
+        """As `inspect.Signature.bind`. Raises `BadArgument`, for `chaos validate`, which looks at names alone."""
+        bound = super().bind(*given, **named)
+        for name, value in bound.arguments.items():
+            kind = self.parameters[name].annotation
+            if kind in KINDS and not may_be(value, kind):
+                raise BadArgument(
+                    f"the argument {name!r} of {self.activity} is of the type {type(value).__name__}.",
+                    f"give {in_words(kind)}.",
+                )
+        return bound
+
+
+KINDS = (str, int, float, bool, list, dict)
+
+
+def typed(module: str) -> None:
+    """Have the activities that `module` lists refuse arguments of another type when an experiment is validated."""
+    found = sys.modules[module]
+    for name in found.__all__:
+        activity = getattr(found, name)
+        signature = inspect.signature(activity)
+        parameters = list(signature.parameters.values())
+        activity.__signature__ = _Typed(parameters, return_annotation=signature.return_annotation)
+        activity.__signature__.activity = name
+
+
+typed(__name__)

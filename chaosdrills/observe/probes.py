@@ -12,7 +12,7 @@ from chaoslib.types import Configuration, Secrets
 
 from chaosdrills.core.judge import Judgement
 from chaosdrills.core.verdict import Finding
-from chaosdrills.observe.actions import failing
+from chaosdrills.observe.actions import failing, typed
 from chaosdrills.observe.current import required
 
 __all__ = ["availability", "data_loss", "freshness", "recovery_time", "throughput"]
@@ -131,3 +131,6 @@ def _refuse_hopeful(what: str, finding: Finding, passes: bool) -> None:
 
 def _why_not(what: str, finding: Finding) -> str:
     return f"{what} is not known: {'; '.join(finding.why) or 'it was not judged'}."
+
+
+typed(__name__)

@@ -14,7 +14,7 @@ import time
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.observe.actions import refusing
+from chaosdrills.observe.actions import refusing, typed
 from chaosdrills.timescaledb import deeds
 
 __all__ = [
@@ -241,3 +241,6 @@ def reinitialise_replica(
         from chaosdrills.timescaledb.way import way_of
 
         return deeds.reinitialise(way_of(configuration, secrets), role, int(node_id), float(timeout_s))
+
+
+typed(__name__)

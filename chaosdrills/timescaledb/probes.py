@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chaoslib.types import Configuration, Secrets
 
-from chaosdrills.observe.actions import refusing
+from chaosdrills.observe.actions import refusing, typed
 
 if TYPE_CHECKING:
     from chaosdrills.timescaledb.overview import Overview
@@ -146,3 +146,6 @@ def _with_primary(configuration: Configuration, secrets: Secrets) -> "Overview":
     if len(found.primaries) != 1:
         raise UnavailableError(f"{len(found.primaries)} servers take writes, not one.", "look at the servers.")
     return found
+
+
+typed(__name__)

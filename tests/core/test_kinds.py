@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chaosdrills.core.kinds import in_words, is_of
+from chaosdrills.core.kinds import in_words, is_of, may_be
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,19 @@ from chaosdrills.core.kinds import in_words, is_of
 )  # fmt: skip
 def test_of_a_type(value: Any, hint: Any, expected: bool) -> None:
     assert is_of(value, hint) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "expected"),
+    [
+        ("${x}", int, True), ("${x}", list, True), ("a", str, True), (1, str, False), (None, str, False),
+        ("12", int, True), ("1.5", int, False), ("1.5", float, True), ("soon", float, False), (2, float, True),
+        ("False", bool, True), ("no", bool, False), (1, bool, False), (True, int, False), (None, int, False),
+        ("", list, True), (None, dict, True), ("a b", list, False), ([1], list, True), ([], dict, False),
+    ],
+)  # fmt: skip
+def test_what_an_experiment_says_may_be_of_a_type(value: Any, hint: Any, expected: bool) -> None:
+    assert may_be(value, hint) is expected
 
 
 def test_in_words() -> None:

@@ -36,6 +36,22 @@ BROKEN: dict[str, tuple[Breaking, str]] = {
         lambda it: fault(it).update(func="kil_broker"),
         "does not expose a function called 'kil_broker' in action 'kill the leader'",
     ),
+    "argument of the fault of another type": (
+        lambda it: fault(it)["arguments"].update(broker_id="first"),
+        "the argument 'broker_id' of kill_broker is of the type str. Try: give a whole number.",
+    ),
+    "commands that are a text": (
+        lambda it: fault(it)["arguments"].update(inject="kill -9 1"),
+        "the argument 'inject' of kill_broker is of the type str. Try: give a list.",
+    ),
+    "a role that is a number": (
+        lambda it: fault(it)["arguments"].update(role=1),
+        "the argument 'role' of kill_broker is of the type int. Try: give a text.",
+    ),
+    "a time that is true": (
+        lambda it: it["method"][1]["provider"]["arguments"].update(timeout_s=True),
+        "the argument 'timeout_s' of wait_recovered is of the type bool. Try: give a number.",
+    ),
     "missing tolerance": (lambda it: recovery(it).pop("tolerance"), "hypothesis probe must have a tolerance entry"),
     "tolerance of another type": (
         lambda it: recovery(it)["tolerance"].update(range=["0", "600"]),
@@ -74,6 +90,20 @@ BROKEN: dict[str, tuple[Breaking, str]] = {
 
 def test_unbroken_it_is_valid() -> None:
     ensure_experiment_is_valid(copy.deepcopy(EXPERIMENT))
+
+
+def test_texts_that_may_be_meant_are_valid() -> None:
+    described = copy.deepcopy(EXPERIMENT)
+    given = {
+        "broker_id": "3",
+        "timeout_s": "2.5",
+        "degraded_ok": "false",
+        "inject": "",
+        "role": "${role}",
+        "check": None,
+    }
+    fault(described)["arguments"] = given
+    ensure_experiment_is_valid(described)
 
 
 @pytest.mark.parametrize("name", BROKEN)
