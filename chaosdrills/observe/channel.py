@@ -90,8 +90,9 @@ class Channel:
 
 
 def error_object(error: DrillError) -> dict[str, Any]:
-    """An error as it goes over the line."""
-    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    """An error as it goes over the line: a service's own kind as the one of ours that it is."""
+    kind = next((it.__name__ for it in type(error).__mro__ if it.__name__ in _ERRORS), InternalError.__name__)
+    return {"kind": kind, "message": error.message, "hint": error.hint}
 
 
 def error_of(data: dict[str, str]) -> DrillError:

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
+from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.host.processes import wait_until
-from chaosdrills.observe.channel import MAX_LINE_BYTES, Channel, ChannelClosed
+from chaosdrills.observe.channel import MAX_LINE_BYTES, Channel, ChannelClosed, error_object, error_of
 
 
 def pair() -> tuple[Channel, Channel, socket.socket]:
@@ -91,3 +92,12 @@ def test_waiting_on_a_side_that_is_closed_is_its_end() -> None:
     theirs.close()
     with pytest.raises(ChannelClosed, match="this side is closed"):
         ours.receive(5)
+
+
+def test_an_error_arrives_as_the_kind_that_it_is() -> None:
+    class OfAServer(UnavailableError):
+        pass
+
+    for error, kind in ((OfAServer("a", "b"), UnavailableError), (UsageError("a", "b"), UsageError)):
+        arrived = error_of(error_object(error))
+        assert (type(arrived), arrived.message, arrived.hint) == (kind, "a", "b")
