@@ -8,6 +8,7 @@ from typing import Any
 from chaosdrills.core.values import count, mapping, refuse_unknown, seconds_of_a_day, truth
 from chaosdrills.errors import UsageError
 from chaosdrills.timescaledb.dsn import CLIENTS, CONNECT_TIMEOUT_S, PLAIN, WATCHFUL, Dsn
+from chaosdrills.timescaledb.patroni import Patroni, patroni_of
 from chaosdrills.timescaledb.payload import filler
 from chaosdrills.timescaledb.way import of_libpq
 
@@ -30,8 +31,10 @@ class Arguments:
     plain client has neither, but for reads of registers. `kind`: ``ledger``, whose rows are inserted and stay, or
     ``register``, whose rows are written over. `read_from`: ``replica``, ``primary`` or ``nothing``: where it is looked
     how fresh data is (default ``replica``), or where registers are read (default ``primary``), `reads_per_s` a second.
-    `retire_s`: for how long a register is written to. `secrets`: what the experiment keeps among its secrets, such as
-    the password: libpq's parameters.
+    `retire_s`: for how long a register is written to. `patroni` and `patroni_auth_file`: as the configuration's
+    `timescaledb_patroni` and its file; with them it is watched how much WAL a failover leaves behind
+    (`chaosdrills.timescaledb.lag`). `secrets`: what the experiment keeps among its secrets, such as the password:
+    libpq's parameters, and Patroni's credentials.
     """
 
     dsn: str = field(repr=False)
@@ -47,6 +50,8 @@ class Arguments:
     read_from: str = ""
     reads_per_s: int = 50
     retire_s: float = 1.0
+    patroni: str = ""
+    patroni_auth_file: str = ""
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
@@ -83,7 +88,7 @@ class Arguments:
         if self.connections > MOST_CONNECTIONS:
             raise UsageError(f"{self.connections} connections are too many.", f"use up to {MOST_CONNECTIONS}.")
         filler(self.payload_bytes)
-        _ = self.where
+        _ = self.where, self.its_patroni
 
     @property
     def where(self) -> Dsn:
@@ -94,6 +99,12 @@ class Arguments:
     def overwrites(self) -> bool:
         """Whether rows are written over."""
         return self.kind == REGISTER
+
+    @property
+    def its_patroni(self) -> Patroni | None:
+        """Patroni, if it is known."""
+        told = {"timescaledb_patroni": self.patroni, "timescaledb_patroni_auth_file": self.patroni_auth_file}
+        return patroni_of(told, self.secrets)
 
     @property
     def watchful(self) -> bool:

@@ -6,8 +6,8 @@ nobody up. The plain one leaves it to libpq, which goes from one to the next.
 
 import select
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.timescaledb.client import ConnectionRefused, Opening, ServerError, Session
@@ -31,6 +31,11 @@ class Client:
     application: str
     kind: str = WATCHFUL
     connect_timeout_s: float = CONNECT_TIMEOUT_S
+
+    def each(self) -> "Iterator[Client]":
+        """One for each server alone."""
+        for host in self.dsn.hosts:
+            yield replace(self, dsn=replace(self.dsn, hosts=(host,)))
 
     def find(self, role: str, timeout_s: float, patient: bool = False, stopped: Stopped = lambda: False) -> Session:
         """A connection to a server of this role (of `ROLES`).

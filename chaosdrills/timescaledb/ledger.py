@@ -86,6 +86,11 @@ def drop(session: Session, schema: str, timeout_s: float) -> None:
     session.query(f"DROP SCHEMA IF EXISTS {schema} CASCADE", timeout_s)
 
 
+def remains(schema: str) -> str:
+    """What stays of a drill that nobody has cleaned up after, in words."""
+    return f"the schema {schema}; DROP SCHEMA {schema} CASCADE; removes it"
+
+
 def _timescaledb(session: Session) -> str:
     """The version of the extension in this database; empty without it."""
     rows = session.query(EXTENSION, ASK_S)

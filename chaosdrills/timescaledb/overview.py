@@ -100,9 +100,10 @@ def look(client: Client, standbys: bool = True) -> Overview:
     Raises `UsageError` if one does not accept who we are, or tells us too little.
     """
     servers, found = [], Overview(())
-    for host in client.dsn.hosts:
+    for alone in client.each():
+        (host,) = alone.dsn.hosts
         try:
-            session = _alone(client, host).find(ANY, ASK_S)
+            session = alone.find(ANY, ASK_S)
         except UsageError:
             raise
         except DrillError as error:
@@ -128,10 +129,6 @@ def require_one_primary(client: Client) -> None:
             f"two primaries at once: {', '.join(it.address for it in primaries)}.",
             "see which of them is of this cluster, and name no other in the DSN; or mend the split brain.",
         )
-
-
-def _alone(client: Client, host: Host) -> Client:
-    return replace(client, dsn=replace(client.dsn, hosts=(host,)))
 
 
 def _server(session: Session, address: str) -> Server:

@@ -57,6 +57,14 @@ class Patroni:
         found: dict[str, Any] = json.loads(self._first("/config"))
         return found
 
+    def switches(self) -> dict[int, int]:
+        """Where each timeline that was left was left, in bytes of WAL. Raises `DrillError` if nobody answers."""
+        found: dict[int, int] = {}
+        for line in json.loads(self._first("/history")):
+            if isinstance(line, list) and len(line) > 1 and all(isinstance(it, int) for it in line[:2]):
+                found[line[0]] = line[1]
+        return found
+
     def member(self, name: str) -> Member:
         """The member `name`. Raises `UsageError` naming those there are."""
         members = self.members()
@@ -127,6 +135,11 @@ def patroni_of(configuration: Mapping[str, Any], secrets: Mapping[str, Any]) -> 
     urls = [url.strip().rstrip("/") for url in str(given).split(",") if url.strip()]
     if not all(url.startswith(("http://", "https://")) for url in urls):
         raise UsageError("timescaledb_patroni is no list of addresses.", "write 'http://host:8008,http://host:8008'.")
+    if any("@" in url for url in urls):
+        raise UsageError(
+            "an address in timescaledb_patroni holds who we are, which would be shown.",
+            "give patroni_username and patroni_password among the secrets of 'timescaledb'.",
+        )
     if secrets.get("patroni_username"):
         return Patroni(tuple(urls), f"{secrets['patroni_username']}:{secrets.get('patroni_password', '')}")
     return Patroni(tuple(urls), _credentials(str(configuration.get("timescaledb_patroni_auth_file") or "")))

@@ -19,6 +19,7 @@ from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
 from chaosdrills.timescaledb import ledger, overview, register
 from chaosdrills.timescaledb.arguments import NOTHING, Arguments
 from chaosdrills.timescaledb.client import Session, versions
+from chaosdrills.timescaledb.failover import Failover
 from chaosdrills.timescaledb.finding import PRIMARY, Client
 from chaosdrills.timescaledb.readback import LedgerReadBack, ReadBack, RegisterReadBack
 from chaosdrills.timescaledb.reader import Reader
@@ -53,6 +54,8 @@ class TimescaleDBWorkload:
         self._writing = (RegisterWriting if self._overwrites else LedgerWriting)(self._arguments, drill_id)
         self._sending = Sending(self._arguments, self._writing, self._client)
         self._watcher: Watcher | None = None
+        patroni = self._arguments.its_patroni
+        self._failover = Failover(self._client, patroni) if patroni is not None else None
         self._reader: Reader | RegisterReader | None = None
         self._read_back: ReadBack | None = None
         self._made = False
@@ -68,6 +71,8 @@ class TimescaleDBWorkload:
         session = self._client.find(PRIMARY, min(timeout_s, CONNECT_S))
         try:
             overview.require_one_primary(self._client)
+            if self._failover is not None:
+                self._failover.require_limit()
             logger.info("makes its ledger on %s", session.address)
             ledger.make_schema(session, self._arguments.schema)
             self._made = True
@@ -84,10 +89,12 @@ class TimescaleDBWorkload:
         return Opened([str(stream) for stream in range(self._arguments.connections)], found)
 
     def begin(self, page: Page, reader_page: Page) -> None:
-        """Start the watcher, and the reader, if there is to be one."""
+        """Start what watches the servers and the WAL, and the reader, if there is to be one."""
         self._sending.begin(page)
         self._watcher = Watcher(self._client)
         self._watcher.start()
+        if self._failover is not None:
+            self._failover.start()
         if self._arguments.read_from != NOTHING:
             self._reader = self._reader_on(reader_page)
             self._reader.start()
@@ -129,9 +136,11 @@ class TimescaleDBWorkload:
         self._sending.abandon()
 
     def end_reading(self) -> None:
-        """Stop the watcher and the reader."""
+        """Stop the reader, and what watches the servers and the WAL."""
         if self._watcher is not None:
             self._watcher.stop()
+        if self._failover is not None:
+            self._failover.stop()
         if self._reader is not None:
             self._reader.stop()
 
@@ -149,13 +158,16 @@ class TimescaleDBWorkload:
             "connections_lost": self._sending.lost,
             "timelines": list(self._sending.connector.timelines),
         }
+        if self._made and not self._arguments.keep_schema:
+            found["stays"] = ledger.remains(self._arguments.schema)
         if self._read_back is not None:
             found |= {"foreign": self._read_back.foreign, "damaged": self._read_back.damaged}
         return found
 
     def checks(self) -> Sequence[tuple[str, bool, str]]:
-        """Whether the histories that were written to follow one another, and what looks at all servers have found."""
-        seen = [] if self._watcher is None else self._watcher.checks()
+        """Whether what was written to is one history, what looks at all servers found, and what a failover left."""
+        seen = [] if self._watcher is None else list(self._watcher.checks())
+        seen += [] if self._failover is None else self._failover.checks()
         timelines = self._sending.connector.timelines
         if timelines == sorted(timelines):
             return seen
@@ -167,7 +179,10 @@ class TimescaleDBWorkload:
         """Stop reading and writing; drop the schema of a whole drill if it is not to be kept."""
         self.end_reading()
         self._sending.connector.stop()
-        if not done or not self._made or self._arguments.keep_schema:
+        if not self._made or self._arguments.keep_schema:
+            return
+        if not done:
+            logger.warning("what the drill wrote stays, as evidence: %s", ledger.remains(self._arguments.schema))
             return
         try:
             session = self._client.find(PRIMARY, REMOVE_S, patient=True)

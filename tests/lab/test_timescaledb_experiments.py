@@ -1,6 +1,7 @@
 """Every shipped experiment on PostgreSQL, run as a user runs it, on real servers; what it says is proven otherwise."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from chaosdrills.core.history import NS, Outcome, by_stream
 from chaosdrills.host.processes import this_process
 from chaosdrills.lab import lifecycle, timescaledb
 from tests.conftest import POSTGRESQL_OFFSETS, free_base_port
-from tests.drills.chaos import SHORT, Experiment, Run, control
+from tests.drills.chaos import SHORT, WAIT, Experiment, Run, action, control
 from tests.lab.shipped import FULL, Labs, Reached, RunIt, about, acks_between, actual, experiments_of, mark_ns, running
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 LOST_S = 20
+BEYOND_S = 45  # longer than Patroni's ttl, and a promotion
 EXPERIMENTS = experiments_of("timescaledb")
 OVERWRITING = "timescaledb-async-loss-register"
+BEYOND = "timescaledb-async-loss-beyond"
 ONE_FAULT = ["fault_begin", "fault_end", "load_end", "drained"]
 HEALED = ["fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained"]
 
@@ -40,7 +43,8 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
 @pytest.fixture
 def run(labs: Labs) -> Iterator[RunIt]:
     """Runs an experiment to its end; afterwards nothing of it may be left."""
-    described = {**EXPERIMENTS, OVERWRITING: _overwriting(EXPERIMENTS["timescaledb-async-loss"])}
+    shipped = EXPERIMENTS["timescaledb-async-loss"]
+    described = {**EXPERIMENTS, OVERWRITING: _overwriting(shipped), BEYOND: _beyond_the_limit(shipped)}
     with running(labs, described, _prepare) as to_its_end:
         yield to_its_end
 
@@ -51,6 +55,15 @@ def _overwriting(shipped: Experiment) -> Experiment:
     control(described)["workload_arguments"]["kind"] = "register"
     hypothesis = described["steady-state-hypothesis"]
     hypothesis["probes"] = [it for it in hypothesis["probes"] if it["provider"]["func"] != "freshness"]
+    return described
+
+
+def _beyond_the_limit(shipped: Experiment) -> Experiment:
+    """Patroni may promote nobody who lacks 1,000 bytes; the old primary keeps its disk, so that it can lead again."""
+    described: Experiment = json.loads(json.dumps(shipped))
+    control(described, "lab")["options"]["patroni"]["maximum_lag_on_failover"] = 1000
+    action(described, "lose the primary and its disk")["provider"]["func"] = "kill_node"
+    action(described, WAIT)["provider"]["arguments"]["timeout_s"] = BEYOND_S
     return described
 
 
@@ -203,6 +216,9 @@ def test_async_loss(run: RunIt) -> None:
     assert actual(done, "rpo") == pytest.approx(held_back_s, abs=0.5)
     judged = {one["name"]: one["verdict"] for one in done.summary["objectives"]}
     assert judged == {"rto": "met", "rpo": "met", "max_lost": "missed"}
+    (within,) = [check for check in done.summary["checks"] if check["name"] == "within maximum_lag_on_failover"]
+    lacked = int(re.findall(r"lacked ([\d,]+) bytes", within["detail"])[0].replace(",", ""))
+    assert 100 * lost < lacked < 1_048_576, "a row costs its payload at least"
 
 
 def test_register_loss(run: RunIt) -> None:
@@ -223,3 +239,18 @@ def test_async_loss_of_registers(run: RunIt) -> None:
     rate = EXPERIMENTS["timescaledb-async-loss"]["configuration"]["rate_per_s"]
     assert found(done)["lost"] == pytest.approx(held_back_s * rate, rel=0.1)
     assert done.summary["loss"]["stale"] > 0, "a row that was there is not, or is older"
+
+
+def test_nobody_is_promoted_who_lacks_more_than_patroni_allows(run: RunIt) -> None:
+    done = run(BEYOND)
+    assert (done.line("Verdict"), done.status) == ("unknown", 1), done.log
+    assert f"the service was not restored within {BEYOND_S} s" in done.line("Why")
+    objectives = {one["name"]: (one["verdict"], one["actual"]) for one in done.summary["objectives"]}
+    assert objectives["rto"] == ("unknown", None), "censored by our own heal"
+    (within,) = [check for check in done.summary["checks"] if check["name"] == "within maximum_lag_on_failover"]
+    assert not within["ok"]
+    assert re.match(r"Patroni promoted nobody: every standby lacked [\d,]+ bytes .* 1,000 are", within["detail"])
+    assert any("Patroni promoted nobody" in why for why in done.summary["why"])
+    assert found(done)["lost"] == 0, "all is there again with the old primary"
+    if not FULL:
+        assert counted(done) == found(done)

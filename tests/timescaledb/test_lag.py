@@ -1,0 +1,76 @@
+"""What a failover left behind, from literal sights of the primary's WAL."""
+
+import pytest
+
+from chaosdrills.timescaledb.lag import CHECK, End, Track, lacking, refused
+
+LIMIT = 1000
+
+
+def test_the_last_sight_of_each_timeline_and_what_came_unseen() -> None:
+    track = Track()
+    for at_s, timeline, position in ((0.0, 1, 0), (0.1, 1, 100), (0.2, 1, 150), (0.3, 1, 160)):
+        track.see(at_s, timeline, position)
+    track.miss(0.5)
+    assert track.ends == {1: End(1, 160, 200)}, "0.2 s at the fastest that was seen, 1000 a second"
+    track.miss(20.0)
+    assert track.ends == {1: End(1, 160, 200)}, "only the first miss tells when it was gone"
+    track.see(21.0, 2, 140)
+    track.see(21.1, 2, 145)
+    assert (track.newest, track.ends) == (2, {1: End(1, 160, 200), 2: End(2, 145, 0)})
+
+
+def test_a_pace_of_long_ago_is_forgotten() -> None:
+    track = Track()
+    for at_s, position in ((0.0, 0), (0.1, 1_000_000), (11.0, 1_000_000), (11.1, 1_000_001)):
+        track.see(at_s, 1, position)
+    track.miss(12.1)
+    assert track.ends[1] == End(1, 1_000_001, 10)
+
+
+def test_before_anything_was_seen_nothing_is_known() -> None:
+    track = Track()
+    track.miss(1.0)
+    assert (track.ends, track.newest) == ({}, 0)
+    assert lacking([], {}, LIMIT) is None
+
+
+def test_a_primary_that_only_was_away_is_no_failover() -> None:
+    assert lacking([End(3, 900, 50)], {1: 100, 2: 200}, LIMIT) is None
+
+
+@pytest.mark.parametrize(
+    ("end", "ok", "said"),
+    [
+        (End(1, 5_900, 100), True, "what was promoted lacked 900 bytes of WAL, or up to 100 more; 1,000 are allowed"),
+        (End(1, 4_000, 0), True, "what was promoted lacked 0 bytes of WAL, or up to 0 more; 1,000 are allowed"),
+        (
+            End(1, 5_900, 101),
+            False,
+            "not known: what was promoted lacked 900 bytes of WAL, or up to 101 more, and 1,000 are allowed",
+        ),
+        (
+            End(1, 6_001, 0),
+            False,
+            "what was promoted lacked 1,001 bytes of WAL, or up to 0 more: more than the 1,000 that are allowed",
+        ),
+    ],
+)
+def test_what_lacked_against_the_limit(end: End, ok: bool, said: str) -> None:
+    assert lacking([end, End(2, 5_100, 0)], {1: 5_000}, LIMIT) == (CHECK, ok, said)
+
+
+def test_the_worst_of_several_failovers_counts() -> None:
+    found = lacking([End(3, 9_000, 0), End(2, 7_700, 0), End(1, 5_100, 0)], {1: 5_000, 2: 7_000}, LIMIT)
+    assert found == (CHECK, True, "what was promoted lacked 700 bytes of WAL, or up to 0 more; 1,000 are allowed")
+
+
+def test_without_the_point_where_a_timeline_was_left_nothing_is_known() -> None:
+    found = lacking([End(1, 5_100, 0), End(2, 7_700, 0), End(3, 9_000, 0)], {1: 5_000}, LIMIT)
+    assert found == (CHECK, False, "not known: Patroni's history does not say where timeline 2 was left")
+
+
+def test_a_standby_that_was_too_far_behind_to_be_promoted() -> None:
+    assert refused(1_000, LIMIT) is None
+    why = "Patroni promoted nobody: every standby lacked 1,001 bytes of WAL or more, and 1,000 are allowed"
+    assert refused(1_001, LIMIT) == (CHECK, False, why)
