@@ -126,6 +126,8 @@ class KafkaWorkload:
         With a consumer group also `consumers_lost`: how many of its members were killed.
         """
         found: dict[str, Any] = {"topic": self._arguments.topic, "producer_remakes": list(self._sending.remakes)}
+        if self._made and not self._arguments.keep_topic:
+            found["stays"] = f"the topic {self._arguments.topic}"
         if self._group is not None:
             found["consumers_lost"] = self._group.lost
         if self._read_back is not None:

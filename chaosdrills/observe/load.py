@@ -187,6 +187,7 @@ class Load:
             "load_s": load_s,
             "lateness": self.lateness.as_dict(),
             "findings": dict(self._workload.findings()),
+            "whole": self._whole,
             "checks": self._checks,
         }
 

@@ -4,6 +4,7 @@ The observer is a process in a session of its own. Its spec goes over a socket, 
 bounded. Once the observer has failed or died, every method raises the reason.
 """
 
+import logging
 import os
 import queue
 import socket
@@ -21,6 +22,8 @@ from chaosdrills.observe.spec import ObserverSpec
 from chaosdrills.observe.workload import Progress
 
 __all__ = ["ObserverSession", "ObserverSpec"]
+
+logger = logging.getLogger("chaostoolkit")
 
 LOG = "observer.log"
 ANSWER_TIMEOUT_S = 30.0  # a mark is answered once it is on the device; a snapshot at once
@@ -111,19 +114,20 @@ class ObserverSession:
     def finish(self, drain_s: float, readback_timeout_s: float, progress: Progress | None = None) -> dict[str, Any]:
         """End the load, wait up to `drain_s` for what is in flight, read everything back, and close the record.
 
-        Returns `sent`, `acked`, `failed`, `unknown` (counts), `load_s`, `lateness`, `findings` (of the workload) and
-        `checks`: objects of `name`, `ok`, `detail`. A read-back that fails is a failed check: the record is whole but
-        for its finals. `progress` is called about once a second with what is done.
+        Returns `sent`, `acked`, `failed`, `unknown` (counts), `load_s`, `lateness`, `findings` (of the workload),
+        `whole` (whether all was read back) and `checks`: objects of `name`, `ok`, `detail`. A read-back that fails is a
+        failed check: the record is whole but for its finals. `progress` is called about once a second to say more.
         """
         timeout_s = drain_s + readback_timeout_s + END_MARGIN_S
-        return self._ask(
+        result = self._ask(
             timeout_s, "to drain and read back", progress,
             do="finish", drain_s=drain_s, readback_timeout_s=readback_timeout_s,
         )  # fmt: skip
+        return _telling(result)
 
     def abort(self) -> dict[str, Any]:
         """End the load at once, without reading back: the record keeps `load_end` and gets no end. As `finish`."""
-        return self._ask(END_MARGIN_S, "to end the load", do="abort")
+        return _telling(self._ask(END_MARGIN_S, "to end the load", do="abort"))
 
     def close(self) -> None:
         """End the observer's process, whatever it does: politely first, by SIGKILL after 20 s. Idempotent."""
@@ -225,6 +229,14 @@ class ObserverSession:
             f"the observer was asked {purpose} and did not answer within {timeout_s:g} s.",
             f"read its log, {self._log}; the machine or its disk may hang.",
         )
+
+
+def _telling(result: dict[str, Any]) -> dict[str, Any]:
+    """`result`, once it is said what a drill that did not come to its own leaves in the service: its evidence."""
+    stays = result["findings"].get("stays")
+    if stays and not result["whole"]:
+        logger.warning(f"What the drill wrote stays, as evidence: {stays}")
+    return result
 
 
 def _environment() -> dict[str, str]:

@@ -122,7 +122,10 @@ class Workload(Protocol):
         """
 
     def findings(self) -> Mapping[str, Any]:
-        """What else was seen, for the result: a flat JSON object (counts of foreign messages, names)."""
+        """What else was seen, for the result: a flat JSON object (counts of foreign messages, names).
+
+        `stays` says in words what the drill has made and only `close` of one that is done removes, if anything.
+        """
 
     def checks(self) -> Sequence[tuple[str, bool, str]]:
         """What went as it should and what did not, as (name, ok, detail): what a reader of the result must know."""
