@@ -127,7 +127,7 @@ class KafkaWorkload:
         """
         found: dict[str, Any] = {"topic": self._arguments.topic, "producer_remakes": list(self._sending.remakes)}
         if self._made and not self._arguments.keep_topic:
-            found["stays"] = f"the topic {self._arguments.topic}"
+            found["stays"] = self._remains
         if self._group is not None:
             found["consumers_lost"] = self._group.lost
         if self._read_back is not None:
@@ -154,6 +154,12 @@ class KafkaWorkload:
                 self._removed = True
             except DrillError as error:
                 logger.warning("the topic stays: %s", error)
+        if not done and self._made and not self._arguments.keep_topic:
+            logger.warning("what the drill wrote stays, as evidence: %s", self._remains)
+
+    @property
+    def _remains(self) -> str:
+        return f"the topic {self._arguments.topic}"
 
     def _prime(self, timeout_s: float) -> None:
         try:

@@ -124,6 +124,9 @@ class Load:
 
     def _run_phases(self) -> None:
         self.opened = self._workload.open(self._open_timeout_s)
+        if self._aborted.is_set():  # nothing was written yet, so that nothing of it is evidence
+            self._whole = True
+            return
         ledger = self._make_ledger(self.opened)
         page = ledger.page()
         self._workload.begin(page, ledger.page())

@@ -162,7 +162,9 @@ class Observer:
 
     def _wind_down(self) -> None:
         """End the load of a drill that is gone."""
-        if self._load.ledger is None:
+        if self._load.ledger is None:  # what it has opened is empty, and goes
+            self._load.abort()
+            self._load.done.wait(LAST_WORDS_S)
             return
         if self._load.phase == "running":
             self._load.end(Ending(self._spec.eof_drain_s, None, lambda text: None))

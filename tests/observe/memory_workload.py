@@ -3,7 +3,8 @@
 Arguments: `silent` acknowledges nothing. `stall`: while the file of this name exists, nothing is acknowledged. `crash`:
 once the file of this name exists, polling raises what no workload should. `refuse`: opening fails with this message.
 `file_bytes`: no file of the observer may grow beyond this, as on a full disk. `slow_read_back_s` before each stream.
-`broken_read_back` raises instead of reading.
+`broken_read_back` raises instead of reading. `opening`: a file of this name is made, and the opening waits until it is
+gone. `closed`: what closing is told is written there.
 """
 
 import resource
@@ -38,6 +39,10 @@ class MemoryWorkload:
         limit = self._arguments.get("file_bytes")
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        if "opening" in self._arguments:
+            Path(self._arguments["opening"]).touch()
+            while self._exists("opening"):
+                time.sleep(0.01)
         return Opened(["a", "b"], {"flavour": "memory"})
 
     def begin(self, page: Page, reader_page: Page) -> None:

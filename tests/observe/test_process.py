@@ -15,7 +15,15 @@ from chaosdrills.core.judge import Limits, judge
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import DrillError, InternalError, UnavailableError, UsageError
 from chaosdrills.host.clock import boottime_ns
-from chaosdrills.host.processes import Identity, is_alive, send_signal, wait_gone, wait_until
+from chaosdrills.host.processes import (
+    Identity,
+    family_of,
+    is_alive,
+    send_signal,
+    this_process,
+    wait_gone,
+    wait_until,
+)
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.session import ObserverSession, ObserverSpec
 from tests.observe.web import serving
@@ -340,6 +348,26 @@ def test_sigterm_ends_it_like_the_death_of_the_drill(start: Start, tmp_path: Pat
     assert (names(history), history.end_ns) == (["load_end", "drained"], None)
     with pytest.raises(UnavailableError):
         session.snapshot()
+
+
+def test_what_was_opened_for_a_drill_that_is_gone_is_removed_again(start: Start, tmp_path: Path) -> None:
+    opening, closed = tmp_path / "opening", tmp_path / "closed"
+
+    def start_and_lose() -> None:
+        with pytest.raises(UnavailableError, match="the observer died"):
+            start(opening=str(opening), closed=str(closed))
+
+    waiting = threading.Thread(target=start_and_lose)
+    waiting.start()
+    assert wait_until(opening.exists, 20)
+    (observer,) = family_of([this_process()]) - {this_process()}
+    send_signal(observer, signal.SIGTERM)
+    assert wait_until(lambda: "ending the load" in (tmp_path / "observer.log").read_text(), 10)
+    opening.unlink()
+    gone(observer)
+    waiting.join(10)
+    assert closed.read_text() == "True", "nothing was written, so that nothing is evidence"
+    assert not (tmp_path / "record").exists()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
