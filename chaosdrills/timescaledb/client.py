@@ -36,9 +36,15 @@ GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
 # What no waiting mends: libpq tells a connection's error as a text only. Servers may speak another language than this.
 _REFUSALS = re.compile(
     r"authentication failed|no password supplied|does not exist|no pg_hba\.conf entry|permission denied|"
-    r"certificate|server does not support SSL|role .* is not permitted"
+    r"certificate|server does not support SSL|SSL required|role .* is not permitted"
 )
 _WHERE = re.compile(r'^connection to server (at|on) ("[^"]*"(, port \d+)?|socket "[^"]*") failed: ')
+
+_HINTS = {
+    "53100": "make room on the server's disk.",
+    "53300": "lower connections, or raise the server's max_connections.",
+    "57014": "it was cancelled: see whether statement_timeout is too short for the drill's user.",
+}
 
 Row = list[str | None]
 
@@ -46,8 +52,8 @@ Row = list[str | None]
 class ServerError(UnavailableError):
     """What a server answered to a query: `sqlstate` is its five letters, empty where the connection was lost."""
 
-    def __init__(self, message: str, hint: str = "look at the server's log.", sqlstate: str = "") -> None:
-        super().__init__(message, hint)
+    def __init__(self, message: str, sqlstate: str = "") -> None:
+        super().__init__(message, _HINTS.get(sqlstate, "look at the server's log."))
         self.sqlstate = sqlstate
 
 

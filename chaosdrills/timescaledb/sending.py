@@ -26,6 +26,7 @@ from chaosdrills.timescaledb.writing import Writing
 logger = logging.getLogger(__name__)
 
 LOOK_NS = NS // 10
+TELL_AGAIN_S = 10.0
 
 
 class Sending:
@@ -42,6 +43,7 @@ class Sending:
         self._poll = select.poll()
         self._poll.register(self.connector.descriptor, select.POLLIN)
         self._looked_ns = 0
+        self._told_at = -TELL_AGAIN_S
         self.lost = 0
         self.trouble = ""
 
@@ -143,6 +145,8 @@ class Sending:
         except Lost as lost:
             self._lose(line, str(lost))
             return
+        if line.refusal:
+            self._tell_refusal(line)
         if line.waiting or line.unflushed:
             self._push(line, now_ns)
         else:
@@ -165,6 +169,13 @@ class Sending:
         for line in self._lines:
             if self._answer_ns and line.sent and now_ns - line.sent[0][1] > self._answer_ns:
                 self._lose(line, f"no answer for {self._answer_ns / NS:g} s")
+
+    def _tell_refusal(self, line: Line) -> None:
+        """Say why an insert was not taken, every 10 s at most: all may be refused, for long."""
+        self.trouble, line.refusal = f"{line.address} refused an insert: {line.refusal}", ""
+        if time.monotonic() - self._told_at >= TELL_AGAIN_S:
+            self._told_at = time.monotonic()
+            logger.warning("%s", self.trouble)
 
     def _lose(self, line: Line, why: str) -> None:
         """Settle what a lost connection leaves, and ask for another one."""

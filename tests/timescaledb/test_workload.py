@@ -1,6 +1,5 @@
 """The PostgreSQL workload on real servers: what it records, and what the read-back finds."""
 
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import pytest
 from chaosdrills.core.history import NO_SEQ, Outcome
 from chaosdrills.core.judge import Limits, judge
 from chaosdrills.core.parameters import Parameters
-from chaosdrills.errors import DrillError, UnavailableError, UsageError
+from chaosdrills.errors import UnavailableError
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.processes import family_of, send_signal, wait_gone, wait_until
 from chaosdrills.lab.postgresql_programs import find_programs
@@ -23,7 +22,7 @@ from chaosdrills.timescaledb.finding import Client
 from chaosdrills.timescaledb.payload import Seal, filler
 from chaosdrills.timescaledb.readback import LedgerReadBack
 from tests.timescaledb.conftest import StartDrill
-from tests.timescaledb.servers import ask, dsn_of, primary, replica, schemas, session, settings, superuser, wait_whole
+from tests.timescaledb.servers import dsn_of, primary, replica, schemas, session, settings, superuser, wait_whole
 
 pytestmark = pytest.mark.lab
 
@@ -222,60 +221,6 @@ def test_a_read_back_in_an_older_history_is_an_error(timescaledb_lab: Cluster) -
     reading = LedgerReadBack(arguments, "d1", Client(arguments.where, "a test"), [1, 99], 8)
     with pytest.raises(UnavailableError, match="timeline 99 was written to: its history goes back"):
         next(reading.run(20, lambda text: None))
-
-
-@pytest.fixture
-def stranger(timescaledb_lab: Cluster) -> Iterator[str]:
-    """A user who may connect and do nothing else; yields the password."""
-    with superuser(timescaledb_lab) as connection:
-        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'hunter2'")
-        yield "hunter2"
-        connection.execute("DROP ROLE stranger")
-
-
-def test_bad_input_is_one_clear_error_each_and_touches_nothing(
-    timescaledb_lab: Cluster, start_drill: StartDrill, stranger: str
-) -> None:
-    dsn, endpoint = dsn_of(timescaledb_lab), timescaledb_lab.endpoint
-    passfile = Dsn.of(dsn).parameters["passfile"]
-    where = {"password": "postgresql://drill:hunter2@{}/drill", "database": "postgresql://drill@{}/nosuch?passfile={}"}
-
-    def refused(kind: type[DrillError], why: str, given: str, **more: object) -> DrillError:
-        with pytest.raises(kind, match=why) as caught:
-            start_drill(given, timeout_s=20, **more)
-        assert caught.value.hint
-        assert stranger not in str(caught.value)
-        return caught.value
-
-    refused(UsageError, "a port in the DSN is no port", "postgresql://:hunter2@nowhere:x/")
-    refused(UsageError, "does not let us in: .*password authentication failed", where["password"].format(endpoint))
-    refused(UsageError, 'does not let us in: .*"nosuch" does not exist', where["database"].format(endpoint, passfile))
-    refused(UnavailableError, "takes writes, 10 s long: 127.0.0.1:1 says: Connection refused", "host=127.0.0.1 port=1")
-    only = f"postgresql://drill@{replica(timescaledb_lab).endpoint}/drill?passfile={passfile}"
-    refused(UnavailableError, "takes writes, 10 s long: .* is a standby", only)
-    rights = refused(
-        UsageError,
-        "stranger may not make a schema in the database drill",
-        f"postgresql://stranger:hunter2@{endpoint}/drill",
-    )
-    assert rights.hint.endswith("GRANT CREATE ON DATABASE drill TO stranger;")
-    with session(timescaledb_lab) as connection:
-        connection.execute("CREATE SCHEMA chaosdrills_mine")
-    there = refused(UsageError, "chaosdrills_mine is there already", dsn, schema="chaosdrills_mine")
-    assert "DROP SCHEMA chaosdrills_mine CASCADE" in there.hint
-    assert schemas(timescaledb_lab) == {"chaosdrills_mine"}
-    with session(timescaledb_lab) as connection:
-        connection.execute("DROP SCHEMA chaosdrills_mine")
-
-
-def test_too_many_connections_are_told_and_leave_no_schema(timescaledb_lab: Cluster, start_drill: StartDrill) -> None:
-    with pytest.raises(
-        UnavailableError, match=r"only \d+ of 200 connections were made within .*(too many clients|slots are reserved)"
-    ):
-        start_drill(connections=200, timeout_s=15)
-    assert schemas(timescaledb_lab) == set()
-    assert os.path.exists(Dsn.of(dsn_of(timescaledb_lab)).parameters["passfile"])
-    assert ask(timescaledb_lab, "SELECT 1") == 1
 
 
 def test_two_primaries_at_once_are_told_and_never_written_to(timescaledb_lab: Cluster, start_drill: StartDrill) -> None:
