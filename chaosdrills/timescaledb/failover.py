@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from chaosdrills.errors import DrillError
 from chaosdrills.timescaledb.client import ServerError, Session
 from chaosdrills.timescaledb.finding import PRIMARY, STANDBY, Client
-from chaosdrills.timescaledb.lag import DEFAULT_LIMIT_BYTES, Track, lacking, refused
+from chaosdrills.timescaledb.lag import DEFAULT_LIMIT_BYTES, Track, judged
 from chaosdrills.timescaledb.patroni import Patroni
 
 logger = logging.getLogger(__name__)
@@ -65,9 +65,7 @@ class Failover:
 
     def checks(self) -> list[tuple[str, bool, str]]:
         """What is known of all failovers so far; nothing where there was none, and none was missing."""
-        found = lacking(list(self._track.ends.values()), self._switches, self._limit_bytes)
-        if found is None or found[1]:  # else a standby was promoted that was too far behind
-            found = refused(self._behind_bytes, self._limit_bytes) or found
+        found = judged(list(self._track.ends.values()), self._switches, self._behind_bytes, self._limit_bytes)
         return [found] if found else []
 
     def _run(self) -> None:

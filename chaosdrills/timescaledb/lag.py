@@ -60,33 +60,37 @@ class Track:
         self._paces.clear()
 
 
-def lacking(ends: Sequence[End], switches: Mapping[int, int], limit_bytes: int) -> tuple[str, bool, str] | None:
-    """The check of all failovers that were seen; None if there was none.
+def judged(
+    ends: Sequence[End], switches: Mapping[int, int], behind_bytes: int, limit_bytes: int
+) -> tuple[str, bool, str] | None:
+    """The check of all failovers that were seen, or missing; None if there was none.
 
     `ends` are those of the timelines that were seen, `switches` the positions at which timelines were left.
+    `behind_bytes` is how far the best standby was behind when it should have led already: 0 if that never was.
     """
     left = sorted(ends, key=lambda it: it.timeline)[:-1]
-    if not left:
-        return None
-    unknown = [str(end.timeline) for end in left if end.timeline not in switches]
-    if unknown:
-        return CHECK, False, f"not known: Patroni's history does not say where timeline {unknown[0]} was left"
-    worst = max(left, key=lambda it: _lacks(it, switches) + it.unseen_bytes)
-    lacks, more = _lacks(worst, switches), worst.unseen_bytes
+    known = [it for it in left if it.timeline in switches]
+    worst = max(known, key=lambda it: it.position + it.unseen_bytes - switches[it.timeline], default=None)
+    lacks = max((_lacks(it, switches) for it in known), default=0)
+    if behind_bytes > limit_bytes >= lacks:  # else it was promoted all the same
+        why = f"Patroni promoted nobody: every standby lacked {behind_bytes:,} bytes of WAL or more"
+        return CHECK, False, f"{why}, and {limit_bytes:,} are allowed"
+    if len(known) < len(left):
+        which = next(it.timeline for it in left if it not in known)
+        return CHECK, False, f"not known: Patroni's history does not say where timeline {which} was left"
+    return None if worst is None else _compared(worst, switches, limit_bytes)
+
+
+def _compared(worst: End, switches: Mapping[int, int], limit_bytes: int) -> tuple[str, bool, str]:
+    """The check of the failover that left most behind."""
+    lacks = _lacks(worst, switches)
+    more = max(0, worst.position + worst.unseen_bytes - switches[worst.timeline]) - lacks
     said = f"what was promoted lacked {lacks:,} bytes of WAL, or up to {more:,} more"
     if lacks > limit_bytes:
         return CHECK, False, f"{said}: more than the {limit_bytes:,} that are allowed"
     if lacks + more > limit_bytes:
         return CHECK, False, f"not known: {said}, and {limit_bytes:,} are allowed"
     return CHECK, True, f"{said}; {limit_bytes:,} are allowed"
-
-
-def refused(behind_bytes: int, limit_bytes: int) -> tuple[str, bool, str] | None:
-    """The check of a time without a primary, in which the best standby was so far behind; None if it might lead."""
-    if behind_bytes <= limit_bytes:
-        return None
-    why = f"Patroni promoted nobody: every standby lacked {behind_bytes:,} bytes of WAL or more"
-    return CHECK, False, f"{why}, and {limit_bytes:,} are allowed"
 
 
 def _lacks(end: End, switches: Mapping[int, int]) -> int:

@@ -7,8 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.host.processes import identify, wait_until
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.running import running
+from tests.drills.services import KAFKA, Service
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -34,9 +35,9 @@ WAIT = "wait until the service has recovered by itself"
 Experiment = dict[str, Any]
 
 
-def experiment(**workload_arguments: Any) -> Experiment:
-    """The shipped broker loss with short waits and little load; `workload_arguments` go over its own."""
-    made: Experiment = json.loads(shipped()["kafka-broker-loss.json"])
+def experiment(service: Service = KAFKA, **workload_arguments: Any) -> Experiment:
+    """The main shipped drill of a service with short waits and little load; `workload_arguments` go over its own."""
+    made: Experiment = json.loads(shipped()[service.main])
     arguments = control(made)
     arguments |= {"parameters": dict(SHORT), "rate_per_s": 80, "baseline_timeout_s": 120}
     arguments["workload_arguments"] |= workload_arguments
@@ -63,9 +64,11 @@ def foreign(func: str, name: str = "somebody else's fault", **more: Any) -> dict
     return {"type": "action", "name": name, "provider": provider, **more}
 
 
-def with_foreign_fault(func: str = "nothing", *later: dict[str, Any], **more: Any) -> Experiment:
+def with_foreign_fault(
+    func: str = "nothing", *later: dict[str, Any], service: Service = KAFKA, **more: Any
+) -> Experiment:
     """The experiment with another extension's fault as the first action, and `later` ones after it."""
-    made = experiment()
+    made = experiment(service)
     made["method"] = [foreign(func, **more), *later]
     return made
 
@@ -80,12 +83,21 @@ def in_memory(described: Experiment, workload: str = "tests.observe.memory_workl
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs happen: the lab's endpoint (empty: each has a lab of its own) and state, and a folder for each run."""
+    """Where runs happen: the lab's endpoint (empty: each has a lab of its own) and state, and a folder for each run.
+
+    `way` is the environment that leads to the lab of `service`.
+    """
 
     folder: Path
     endpoint: str
     state: Path
     runs: "list[Run]" = field(default_factory=list)
+    service: Service = KAFKA
+    way: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, folder: Path) -> "Place":
+        """The same lab, with another folder for runs."""
+        return replace(self, folder=folder, runs=[])
 
     def start(self, described: Experiment, name: str = "run", *options: str, **settings: Any) -> "Run":
         """Start `chaos run` of an experiment in a new folder called `name`."""
@@ -270,7 +282,7 @@ def environment(place: Place, folder: Path, more: dict[str, str]) -> dict[str, s
         "PYTHONPATH": str(REPOSITORY),
         "XDG_STATE_HOME": str(place.state),
         "XDG_CACHE_HOME": CACHE,
-        **({"KAFKA_BOOTSTRAP_SERVERS": place.endpoint} if place.endpoint else {}),
+        **({"KAFKA_BOOTSTRAP_SERVERS": place.endpoint} if place.endpoint and not place.way else place.way),
         MARKER: str(folder),
         **more,
     }

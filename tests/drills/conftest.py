@@ -1,45 +1,60 @@
-"""A lab for all whole drills, quick to notice a dead broker; and what must hold after each of them."""
+"""Labs for all whole drills, quick to notice a loss; and what must hold after each of them."""
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from chaosdrills.faults.heal_log import outstanding
-from chaosdrills.host.processes import identify, wait_until
-from chaosdrills.kafka.client import Connection
-from chaosdrills.kafka.health import wait_whole
+from chaosdrills.host.processes import this_process, wait_until
 from chaosdrills.lab import lifecycle
-from tests.conftest import free_base_port
 from tests.drills.chaos import Place, Run
+from tests.drills.services import KAFKA, TIMESCALEDB, Service
 
-QUICK = {"broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 500}
+
+@contextmanager
+def lab_of(service: Service, folder: Path) -> Iterator[Place]:
+    """A lab for all drills on a service, in a state folder that only their runs know."""
+    state = folder / "state"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(state))
+        cluster = lifecycle.up(service.name, service.options(), owner=this_process())
+        way = service.way(cluster)
+    try:
+        yield Place(folder, cluster.endpoint, state, service=service, way=way)
+    finally:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_STATE_HOME", str(state))
+            lifecycle.down(service.name)
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Three brokers of their own for all drills, in a state folder that only their runs know."""
-    folder = tmp_path_factory.mktemp("drills")
-    place = Place(folder, "", folder / "state")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(place.state))
-        options = {"base_port": free_base_port(), "settings": QUICK}
-        cluster = lifecycle.up("kafka", options, owner=identify(os.getpid()))
-    try:
-        yield Place(folder, cluster.endpoint, place.state)
-    finally:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_STATE_HOME", str(place.state))
-            lifecycle.down("kafka")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Three brokers."""
+    with lab_of(KAFKA, tmp_path_factory.mktemp("drills")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def timescaledb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Two PostgreSQL nodes under Patroni."""
+    with lab_of(TIMESCALEDB, tmp_path_factory.mktemp("drills")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def lab(kafka: Place) -> Place:
+    """The lab of all tests that are about no certain service; a file may have another one."""
+    return kafka
 
 
 @pytest.fixture
 def place(lab: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A folder for the runs of one test; afterwards nothing of them runs, nothing is unhealed, and the lab is whole."""
     monkeypatch.setenv("XDG_STATE_HOME", str(lab.state))
-    runs: list[Run] = []
-    made = Place(tmp_path, lab.endpoint, lab.state, runs)
+    made = lab.at(tmp_path)
+    runs: list[Run] = made.runs
     try:
         yield made
         left = {run.folder.name: run.living() for run in runs}
@@ -49,4 +64,4 @@ def place(lab: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         for run in runs:
             run.end_all()
         lab.drills("heal", "--force")
-        wait_whole(Connection(lab.endpoint), (1, 2, 3), 60)
+        lab.service.wait(lab.way)

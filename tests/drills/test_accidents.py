@@ -1,7 +1,8 @@
-"""What happens to drills in mid-run: Ctrl-C in each phase, kill -9 of the observer and of chaos, a full disk, a broker
-that never comes back. Each says what happened, leaves nothing behind, and is never met.
+"""What happens to drills in mid-run: Ctrl-C, SIGTERM and kill -9 in each phase, kill -9 of the observer, a full disk, a
+node that never comes back. Each says what happened, leaves nothing behind, and is never met. On every service.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host import nodes
 from chaosdrills.host.processes import wait_until
 from tests.drills.chaos import WAIT, Experiment, Place, Run, action, control, experiment, in_memory, with_foreign_fault
+from tests.drills.services import SERVICES, Service
 
 pytestmark = pytest.mark.lab
 
@@ -22,30 +24,33 @@ UNKNOWN = 2
 INTERRUPTED = "the run was interrupted in the phase"
 
 
-def hits_nothing() -> Experiment:
-    described = experiment()
-    action(described, "kill the leader")["provider"]["arguments"] = {"role": "id", "broker_id": 9}
+@pytest.fixture(scope="module", params=SERVICES, ids=str)
+def lab(request: pytest.FixtureRequest) -> Place:
+    """The lab of each service in turn."""
+    found: Place = request.getfixturevalue(request.param.name)
+    return found
+
+
+def hits_nothing(service: Service) -> Experiment:
+    described = experiment(service)
+    action(described, service.fault)["provider"]["arguments"] = dict(service.nobody)
     return described
-
-
-def not_the_lab(place: Place) -> dict[str, str]:
-    """The same brokers by another name: a cluster of one's own, as far as a lab fault can know."""
-    return {"KAFKA_BOOTSTRAP_SERVERS": place.endpoint.replace("127.0.0.1", "localhost")}
 
 
 @pytest.fixture(scope="module")
 def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
     """Drills that break nothing, under way together."""
-    place = Place(tmp_path_factory.mktemp("accidents"), lab.endpoint, lab.state)
-    harmless = with_foreign_fault()
-    full = in_memory(with_foreign_fault("nothing", action(experiment(), WAIT)))
+    place, service = lab.at(tmp_path_factory.mktemp("accidents")), lab.service
+    harmless = with_foreign_fault(service=service)
+    full = in_memory(with_foreign_fault("nothing", action(experiment(service), WAIT), service=service))
     control(full)["rate_per_s"] = 200
-    interrupted = {name: place.start_beside(harmless, name) for name in ("watch", "drain and read back", "baseline")}
+    names = ("watch", "drain and read back", "baseline", "killed", "terminated", "judged")
+    interrupted = {name: place.start_beside(harmless, name) for name in names}
     runs = {
         **interrupted,
         "full disk": place.start_beside(full, "full disk", file_bytes=40_000),
-        "hits nothing": place.start(hits_nothing(), "hits nothing"),
-        "not the lab": place.start(experiment(), "not the lab", env=not_the_lab(lab)),
+        "hits nothing": place.start(hits_nothing(service), "hits nothing"),
+        "not the lab": place.start(experiment(service), "not the lab", env=service.elsewhere(lab.way)),
     }
     yield runs
     for run in runs.values():
@@ -83,8 +88,100 @@ def test_ctrl_c_before_and_after_the_method(started: dict[str, Run], phase: str,
     assert "load_end" in run.marks(), "the record was closed in good order"
 
 
+def test_what_was_written_stays_and_that_is_said(started: dict[str, Run]) -> None:
+    run = started["watch"]
+    run.end(40)
+    assert "What the drill wrote stays, as evidence: " in run.log
+
+
+def test_sigterm_while_it_reads_back(started: dict[str, Run]) -> None:
+    run = started["terminated"]
+    run.wait_for("reading back: ")
+    run.process.terminate()
+    run.end(40)
+    never_met(run, "aborted by the signal SIGTERM in the phase 'drain and read back'")
+    assert run.journal["status"] == "aborted"
+    assert "load_end" in run.marks()
+
+
+def test_chaos_that_is_killed_while_it_reads_back(started: dict[str, Run]) -> None:
+    run = started["killed"]
+    run.wait_for("reading back: ")
+    run.kill()
+    assert wait_until(lambda: run.living() == [], 30), f"left running: {run.living()}"
+    assert "Verdict" not in "".join(run.lines)
+    assert run.history.end_ns is None, "whatever was read back, nobody has heard of it"
+    assert run.place.drills("judge", str(run.drill / "record")).returncode == UNKNOWN
+
+
+def test_ctrl_c_while_it_judges_and_writes_its_report(started: dict[str, Run]) -> None:
+    """It was done by then: it says so, or that it was interrupted, and never half of either."""
+    run = started["judged"]
+    assert wait_until(lambda: has_end(run), 120, 0.01), run.log
+    run.interrupt()
+    run.end(40)
+    assert [line.split(":")[0] for line in run.lines] == ["Verdict", "RTO", "Lost", "Why", "Report"]
+    assert (run.status, run.line("Verdict")) in ((0, "met"), (1, "unknown")), run.log
+    assert run.summary == run.journal["chaosdrills"]
+    assert run.summary["verdict"] == run.line("Verdict")
+    assert "Traceback" not in run.log
+    assert wait_until(lambda: run.living() == [], 15), f"left running: {run.living()}"
+
+
+def has_end(run: Run) -> bool:
+    with contextlib.suppress(Exception):  # a record that is just being made
+        return run.history.end_ns is not None
+    return False
+
+
+STEPS = {
+    "fault": lambda service: service.fault,
+    "heal": lambda service: service.heal,
+    "whole": lambda service: "wait until the cluster is whole",
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "signum"),
+    [
+        ("fault", signal.SIGTERM),
+        ("fault", signal.SIGKILL),
+        ("heal", signal.SIGINT),
+        ("heal", signal.SIGKILL),
+        ("whole", signal.SIGTERM),
+        ("whole", signal.SIGINT),
+    ],
+)
+def test_a_signal_in_each_step_of_the_method(place: Place, step: str, signum: int) -> None:
+    """Wherever it comes: the record is whole as far as it goes, and one heal from anywhere undoes what is left."""
+    run = place.start(experiment(place.service))
+    run.wait_for(f"Action: {STEPS[step](place.service)}")
+    run.interrupt() if signum == signal.SIGINT else os.kill(run.process.pid, signum)
+    run.end(90)
+    assert wait_until(lambda: run.living() == [], 30), f"left running: {run.living()}"
+    assert run.history.end_ns is None
+    assert run.marks()[-2:] == ["load_end", "drained"]
+    assert place.drills("judge", str(run.drill / "record")).returncode == UNKNOWN
+    if signum == signal.SIGKILL:
+        assert (run.status, run.lines) == (-signal.SIGKILL, [])
+    else:
+        never_met(run, INTERRUPTED if signum == signal.SIGINT else "aborted by the signal SIGTERM in the phase ")
+        assert outstanding() == ([], []), "it has healed before it ended"
+    healed = place.drills("heal")
+    assert healed.returncode == 0, healed.stdout + healed.stderr
+    place.service.wait(place.way)
+    left_is_told(run)
+
+
+def left_is_told(run: Run) -> None:
+    """What a drill has made and nobody has removed is there as evidence, and its log says so."""
+    drill_id, service = str(run.history.header["drill_id"]), run.place.service
+    (left,) = [name for name in service.made(run.place.way) if drill_id in name]
+    assert f"stays, as evidence: the {service.keeps} {left}" in (run.drill / "observer.log").read_text()
+
+
 def test_ctrl_c_while_it_warms_up(place: Place) -> None:
-    run = place.start(with_foreign_fault())
+    run = place.start(with_foreign_fault(service=place.service))
     assert wait_until(lambda: run.observers() != [], 60, 0.005), f"no observer was started:\n{run.log}"
     run.interrupt()
     run.end(40)
@@ -93,7 +190,7 @@ def test_ctrl_c_while_it_warms_up(place: Place) -> None:
 
 
 def test_ctrl_c_in_mid_fault_heals_at_once(place: Place) -> None:
-    run = place.start(experiment())
+    run = place.start(experiment(place.service))
     run.wait_for(f"Action: {WAIT}")
     assert [entry.fault for entry in outstanding()[0]] == ["kill"]
     run.interrupt()
@@ -104,10 +201,10 @@ def test_ctrl_c_in_mid_fault_heals_at_once(place: Place) -> None:
 
 
 def test_a_second_ctrl_c_leaves_the_heal_to_the_command_and_says_so(place: Place) -> None:
-    run = place.start(experiment())
+    run = place.start(experiment(place.service))
     run.wait_for(f"Action: {WAIT}")
     run.interrupt()
-    run.wait_for("Action: start every killed broker")
+    run.wait_for(f"Action: {place.service.rollback}")
     run.interrupt()
     run.end(60)
     never_met(run, f"{INTERRUPTED} '{WAIT}'")
@@ -117,7 +214,7 @@ def test_a_second_ctrl_c_leaves_the_heal_to_the_command_and_says_so(place: Place
 
 
 def test_an_observer_that_is_killed_in_mid_fault(place: Place) -> None:
-    run = place.start(experiment())
+    run = place.start(experiment(place.service))
     run.wait_for(f"Action: {WAIT}")
     (observer,) = run.observers()
     os.kill(observer, signal.SIGKILL)
@@ -129,7 +226,7 @@ def test_an_observer_that_is_killed_in_mid_fault(place: Place) -> None:
 
 
 def test_chaos_that_is_killed_in_mid_fault_is_healed_from_anywhere(place: Place, tmp_path: Path) -> None:
-    run = place.start(experiment())
+    run = place.start(experiment(place.service))
     run.wait_for(f"Action: {WAIT}")
     run.kill()
     assert wait_until(lambda: run.living() == [], 30), f"left running: {run.living()}"
@@ -140,36 +237,36 @@ def test_chaos_that_is_killed_in_mid_fault_is_healed_from_anywhere(place: Place,
     elsewhere.mkdir()
     healed = place.drills("heal", folder=elsewhere)
     assert (healed.returncode, healed.stderr) == (0, "")
-    assert healed.stdout.startswith("healed: kill -9 of broker ")
+    assert healed.stdout.startswith(f"healed: kill -9 of {place.service.noun} ")
     again = place.drills("heal", folder=elsewhere)
     assert (again.returncode, again.stdout) == (0, "Nothing to heal.\n")
 
 
-def test_a_broker_that_never_comes_back(place: Place) -> None:
-    described = experiment()
+def test_a_node_that_never_comes_back(place: Place) -> None:
+    described, service = experiment(place.service), place.service
     action(described, "wait until the cluster is whole")["provider"]["arguments"]["timeout_s"] = 3
-    whole = nodes.load("kafka")
+    whole = nodes.load(service.name)
     assert whole is not None
     argv = {node.id: node.argv for node in whole.nodes}
-    _start_with({node_id: ["/nonexistent/java"] for node_id in argv})
+    _start_with(service, {node_id: ["/nonexistent/server"] for node_id in argv})
     try:
         run = place.run(described)
     finally:
-        _start_with(argv)
-    never_met(run, "activities: failed: 'start the broker again' (kill -9 of broker ")
-    assert "cannot start /nonexistent/java: No such file or directory" in run.line("Why")
+        _start_with(service, argv)
+    never_met(run, f"activities: failed: '{service.heal}' (kill -9 of {service.noun} ")
+    assert "cannot start /nonexistent/server: No such file or directory" in run.line("Why")
     assert re.search(r"in the report\)$", run.line("Why"))
-    assert "is not whole after 3 s: missing broker" in run.log
-    assert re.search(r"broker \d \(leader of .*\) is still not healed. Try: run 'chaos drills heal'.", run.log)
+    assert "is not whole after 3 s: " in run.log
+    assert re.search(rf"{service.noun} \d \(.*\) is still not healed. Try: run 'chaos drills heal'.", run.log)
     assert [entry.fault for entry in outstanding()[0]] == ["kill"], "what is not healed is not forgotten"
     healed = place.drills("heal")
     assert healed.returncode == 0, healed.stdout + healed.stderr
 
 
-def _start_with(argv: dict[int, list[str]]) -> None:
+def _start_with(service: Service, argv: dict[int, list[str]]) -> None:
     """How the lab's nodes are started from now on."""
-    with nodes.changing("kafka"):
-        cluster = nodes.load("kafka")
+    with nodes.changing(service.name):
+        cluster = nodes.load(service.name)
         assert cluster is not None
         for node in cluster.nodes:
             node.argv = argv[node.id]
@@ -186,20 +283,19 @@ def test_a_full_disk_for_the_record_and_the_report(started: dict[str, Run]) -> N
 
 
 def test_a_fault_on_a_cluster_that_is_not_the_lab_is_refused(started: dict[str, Run]) -> None:
-    run = started["not the lab"]
+    run, service = started["not the lab"], started["not the lab"].place.service
     run.end(60)
     endpoint = run.place.endpoint.replace("127.0.0.1", "localhost")
-    never_met(
-        run, f"activities: failed: 'kill the leader' (the experiment talks to {endpoint}, which is not the kafka lab"
-    )
+    why = f"(the experiment talks to {endpoint}, which is not the {service.name} lab"
+    never_met(run, f"activities: failed: '{service.fault}' {why}")
     assert "give the target 'command'" in run.log
     assert "chaosk8s" in run.log
     assert "fault_begin" not in run.marks()
 
 
 def test_a_fault_that_hits_nothing_is_never_met(started: dict[str, Run]) -> None:
-    run = started["hits nothing"]
+    run, service = started["hits nothing"], started["hits nothing"].place.service
     run.end(60)
-    never_met(run, "activities: failed: 'kill the leader' (the kafka lab has no node 9)")
+    never_met(run, f"activities: failed: '{service.fault}' (the {service.name} lab has no node 9)")
     assert "fault_begin" not in run.marks()
     assert json.loads((run.drill / "journal.json").read_text())["chaosdrills"]["verdict"] == "unknown"

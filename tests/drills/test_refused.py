@@ -11,6 +11,7 @@ import pytest
 
 from chaosdrills.kafka.client import Admin, Connection
 from tests.drills.chaos import REPOSITORY, Experiment, Place, Run, control, experiment, with_foreign_fault
+from tests.drills.services import KAFKA, TIMESCALEDB, Service
 
 pytestmark = pytest.mark.lab
 
@@ -29,6 +30,7 @@ class Case:
     options: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
     observed: bool = True
+    service: Service = KAFKA
 
 
 def no_such_address() -> Case:
@@ -125,22 +127,63 @@ def dry_actions() -> Case:
     return Case(experiment(), why, "'--dry activities'", ("--dry", "actions"), observed=False)
 
 
+def postgresql(why: str, hint: str, dsn: str, **more: Any) -> Case:
+    return Case(experiment(TIMESCALEDB), why, hint, env={"TIMESCALEDB_DSN": dsn}, service=TIMESCALEDB, **more)
+
+
+def no_such_server(lab: Place) -> Case:
+    why = "no PostgreSQL server takes writes, 10 s long: 127.0.0.1:1 says: Connection refused"
+    return postgresql(why, "check the addresses in the DSN", f"postgresql://drill:{SECRET}@127.0.0.1:1/drill")
+
+
+def wrong_password(lab: Place) -> Case:
+    dsn = f"postgresql://drill:{SECRET}@{lab.endpoint}/drill"
+    return postgresql("does not let us in: ", "check user, password, database and sslmode in the DSN", dsn)
+
+
+def no_such_database(lab: Place) -> Case:
+    dsn = lab.way["TIMESCALEDB_DSN"].replace("/drill?", "/nosuch?")
+    return postgresql('database "nosuch" does not exist', "check user, password, database", dsn)
+
+
+def a_broken_dsn(lab: Place) -> Case:
+    dsn = f"postgresql://drill:{SECRET}@[half"
+    return postgresql("the PostgreSQL connection string (DSN) cannot be understood.", "write it as", dsn)
+
+
+def no_postgresql_driver(lab: Place, folder: Any) -> Case:
+    (folder / "broken" / "psycopg").mkdir(parents=True)
+    (folder / "broken" / "psycopg" / "__init__.py").write_text("raise ImportError(\"No module named 'psycopg'\")\n")
+    why = "the PostgreSQL driver is not installed: No module named 'psycopg'."
+    env = {**lab.way, "PYTHONPATH": f"{folder / 'broken'}:{REPOSITORY}"}
+    hint = "run pip install 'chaosdrills[timescaledb]'."
+    return Case(experiment(TIMESCALEDB), why, hint, env=env, observed=False, service=TIMESCALEDB)
+
+
 PLAIN = [
     no_such_address, another_topic, too_few_brokers, a_pause_before_the_fault, a_fault_that_is_no_action,
     no_such_workload, a_timeout_misspelt, a_tolerance_without_a_limit, dry_probes, dry_pause, dry_actions,
 ]  # fmt: skip
 WITH_FILES = [nobody_knows_us, no_driver, no_driver_unvalidated]
-NAMES = [make.__name__ for make in [*PLAIN, *WITH_FILES]]
+POSTGRESQL = [no_such_server, wrong_password, no_such_database, a_broken_dsn]
+NAMES = [make.__name__ for make in [*PLAIN, *WITH_FILES, *POSTGRESQL, no_postgresql_driver]]
 
 
 @pytest.fixture(scope="module")
-def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Case, Run]]]:
+def started(
+    lab: Place, timescaledb: Place, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, tuple[Case, Run]]]:
     """All cases, under way."""
     folder = tmp_path_factory.mktemp("refused")
     Admin(Connection(lab.endpoint)).create_topic(TAKEN, 2, 3, {}, 30)
     cases = {make.__name__: make() for make in PLAIN} | {make.__name__: make(folder) for make in WITH_FILES}
-    place = Place(folder, lab.endpoint, lab.state)
-    runs = {name: place.start(case.described, name, *case.options, env=case.env) for name, case in cases.items()}
+    cases |= {make.__name__: make(timescaledb) for make in POSTGRESQL}
+    cases["no_postgresql_driver"] = no_postgresql_driver(timescaledb, folder / "postgresql")
+    places = {place.service.name: place.at(folder) for place in (lab, timescaledb)}
+    runs = {
+        name: places[case.service.name].start(case.described, name, *case.options, env=case.env)
+        for name, case in cases.items()
+    }
     yield {name: (case, runs[name]) for name, case in cases.items()}
     for run in runs.values():
         run.end_all()
@@ -154,7 +197,7 @@ def test_one_clear_error_and_nothing_done(started: dict[str, tuple[Case, Run]], 
     assert case.why in errors[0], run.log
     assert case.hint in errors[0].partition("Try: ")[2]
     assert "Traceback" not in run.log
-    assert "Action: kill the leader" not in run.log
+    assert f"Action: {case.service.fault}" not in run.log
     assert run.living() == []
     assert (run.folder / "journals").exists() == case.observed
     if case.observed:
@@ -167,8 +210,9 @@ def test_one_clear_error_and_nothing_done(started: dict[str, tuple[Case, Run]], 
         assert not (run.drill / "record").exists() or "fault_begin" not in run.marks()
 
 
-def test_a_password_is_written_nowhere(started: dict[str, tuple[Case, Run]]) -> None:
-    _, run = started["nobody_knows_us"]
+@pytest.mark.parametrize("name", ["nobody_knows_us", "wrong_password", "a_broken_dsn"])
+def test_a_password_is_written_nowhere(started: dict[str, tuple[Case, Run]], name: str) -> None:
+    _, run = started[name]
     run.end()
     files = [path for path in run.folder.rglob("*") if path.is_file()]
     assert len(files) >= 6

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -37,7 +38,8 @@ class Alone:
         assert wait_until(lambda: accepts(f"127.0.0.1:{self.port}"), 20), self.log.read_text()
 
     def make_user(self) -> None:
-        """Make the user drill and his database."""
+        """Make the user drill and his database, once it is up."""
+        assert wait_until(self._answers, 20, 0.1), self.log.read_text()
         with self.superuser("postgres") as connection:
             connection.execute("CREATE ROLE drill LOGIN")
             connection.execute("CREATE DATABASE drill OWNER drill")
@@ -47,6 +49,11 @@ class Alone:
         return psycopg.connect(
             host="127.0.0.1", port=self.port, user="postgres", dbname=database, autocommit=True, connect_timeout=10
         )
+
+    def _answers(self) -> bool:
+        with suppress(psycopg.OperationalError), self.superuser("postgres"):
+            return True
+        return False
 
     def stop(self) -> None:
         """End it at once."""

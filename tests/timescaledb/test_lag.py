@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaosdrills.timescaledb.lag import CHECK, End, Track, lacking, refused
+from chaosdrills.timescaledb.lag import CHECK, End, Track, judged
 
 LIMIT = 1000
 
@@ -32,11 +32,11 @@ def test_before_anything_was_seen_nothing_is_known() -> None:
     track = Track()
     track.miss(1.0)
     assert (track.ends, track.newest) == ({}, 0)
-    assert lacking([], {}, LIMIT) is None
+    assert judged([], {}, 0, LIMIT) is None
 
 
 def test_a_primary_that_only_was_away_is_no_failover() -> None:
-    assert lacking([End(3, 900, 50)], {1: 100, 2: 200}, LIMIT) is None
+    assert judged([End(3, 900, 50)], {1: 100, 2: 200}, 0, LIMIT) is None
 
 
 @pytest.mark.parametrize(
@@ -57,20 +57,31 @@ def test_a_primary_that_only_was_away_is_no_failover() -> None:
     ],
 )
 def test_what_lacked_against_the_limit(end: End, ok: bool, said: str) -> None:
-    assert lacking([end, End(2, 5_100, 0)], {1: 5_000}, LIMIT) == (CHECK, ok, said)
+    assert judged([end, End(2, 5_100, 0)], {1: 5_000}, 0, LIMIT) == (CHECK, ok, said)
 
 
 def test_the_worst_of_several_failovers_counts() -> None:
-    found = lacking([End(3, 9_000, 0), End(2, 7_700, 0), End(1, 5_100, 0)], {1: 5_000, 2: 7_000}, LIMIT)
+    found = judged([End(3, 9_000, 0), End(2, 7_700, 0), End(1, 5_100, 0)], {1: 5_000, 2: 7_000}, 0, LIMIT)
     assert found == (CHECK, True, "what was promoted lacked 700 bytes of WAL, or up to 0 more; 1,000 are allowed")
 
 
 def test_without_the_point_where_a_timeline_was_left_nothing_is_known() -> None:
-    found = lacking([End(1, 5_100, 0), End(2, 7_700, 0), End(3, 9_000, 0)], {1: 5_000}, LIMIT)
+    found = judged([End(1, 5_100, 0), End(2, 7_700, 0), End(3, 9_000, 0)], {1: 5_000}, 0, LIMIT)
     assert found == (CHECK, False, "not known: Patroni's history does not say where timeline 2 was left")
 
 
 def test_a_standby_that_was_too_far_behind_to_be_promoted() -> None:
-    assert refused(1_000, LIMIT) is None
+    ends = [End(1, 5_000, 2_000)]
     why = "Patroni promoted nobody: every standby lacked 1,001 bytes of WAL or more, and 1,000 are allowed"
-    assert refused(1_001, LIMIT) == (CHECK, False, why)
+    assert judged(ends, {}, 1_000, LIMIT) is None
+    assert judged(ends, {}, 1_001, LIMIT) == (CHECK, False, why)
+    led_again = [*ends, End(2, 9_000, 0)]
+    assert judged(led_again, {1: 5_500}, 1_001, LIMIT) == (CHECK, False, why), "the old primary is no standby"
+    found = judged(led_again, {1: 3_999}, 1_001, LIMIT)
+    assert found is not None
+    assert found[2].startswith("what was promoted lacked 1,001 bytes of WAL, or up to 2,000 more: more than")
+
+
+def test_what_is_there_cannot_have_come_unseen() -> None:
+    found = judged([End(1, 5_000, 300), End(2, 9_000, 0)], {1: 5_200}, 0, LIMIT)
+    assert found == (CHECK, True, "what was promoted lacked 0 bytes of WAL, or up to 100 more; 1,000 are allowed")
