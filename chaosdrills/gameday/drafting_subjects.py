@@ -117,6 +117,7 @@ TIMESCALEDB = Subject(
         "id": "the node of that id",
     },
     others={
+        "lose_disk": "kill and loss of the disk",
         "switch_over": "planned switchover by Patroni",
         "restart_postgresql": "planned restart",
         "reinitialise_replica": "reinitialisation",
