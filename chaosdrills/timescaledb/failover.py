@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from chaosdrills.errors import DrillError
-from chaosdrills.timescaledb.client import ServerError, Session
+from chaosdrills.timescaledb.client import Session
 from chaosdrills.timescaledb.finding import PRIMARY, STANDBY, Client
 from chaosdrills.timescaledb.lag import DEFAULT_LIMIT_BYTES, Track, judged
 from chaosdrills.timescaledb.patroni import Patroni
@@ -50,8 +50,9 @@ class Failover:
     def require_limit(self) -> None:
         """Ask Patroni what it promises. Raises `DrillError` if nobody answers: then nothing could be judged."""
         told = self._patroni.configuration()
-        self._limit_bytes = int(told.get("maximum_lag_on_failover", DEFAULT_LIMIT_BYTES))
-        self._ttl_s = float(told.get("ttl", DEFAULT_TTL_S))
+        limit_bytes, ttl_s = told.get("maximum_lag_on_failover"), told.get("ttl")
+        self._limit_bytes = limit_bytes if isinstance(limit_bytes, int) else DEFAULT_LIMIT_BYTES
+        self._ttl_s = ttl_s if isinstance(ttl_s, int | float) else DEFAULT_TTL_S
 
     def start(self) -> None:
         """Start watching."""
@@ -82,7 +83,7 @@ class Failover:
             self._session.close()
 
     def _look(self) -> None:
-        """See how far the primary has written, and what is still to be known of timelines that it has left."""
+        """See how far the primary has written, and ask where timelines were left of which that is not known yet."""
         if self._session is None:
             self._session = self._client.find(PRIMARY, FIND_S, patient=True, stopped=self._stop.is_set)
         timeline, position = (int(it or 0) for it in self._session.query(WRITTEN, ANSWER_S)[0])
@@ -91,7 +92,10 @@ class Failover:
         left = set(self._track.ends) - {self._track.newest}
         if left - set(self._switches) and time.monotonic() >= self._history_at:
             self._history_at = time.monotonic() + HISTORY_AGAIN_S
-            self._switches = self._patroni.switches()
+            try:
+                self._switches = self._patroni.switches()
+            except DrillError as error:  # the primary is seen all the same
+                logger.info("where a timeline was left is not known: %s", error.message)
 
     def _lose(self, why: str) -> None:
         """No primary answers: once it would have been replaced by now, see what its standbys have."""
@@ -114,7 +118,7 @@ class Failover:
             try:
                 session = client.find(STANDBY, FIND_S, patient=True, stopped=self._stop.is_set)
                 yield int(session.query(RECEIVED, ANSWER_S)[0][0] or 0)
-            except (DrillError, ServerError):
+            except DrillError:
                 continue
             finally:
                 if session is not None:
