@@ -44,8 +44,7 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     harmless = with_foreign_fault(service=service)
     full = in_memory(with_foreign_fault("nothing", action(experiment(service), WAIT), service=service))
     control(full)["rate_per_s"] = 200
-    names = ("watch", "drain and read back", "baseline", "killed", "terminated", "judged")
-    interrupted = {name: place.start_beside(harmless, name) for name in names}
+    interrupted = {name: place.start_beside(harmless, name) for name in ("watch", "drain and read back", "baseline")}
     runs = {
         **interrupted,
         "full disk": place.start_beside(full, "full disk", file_bytes=40_000),
@@ -94,9 +93,15 @@ def test_what_was_written_stays_and_that_is_said(started: dict[str, Run]) -> Non
     assert "What the drill wrote stays, as evidence: " in run.log
 
 
-def test_sigterm_while_it_reads_back(started: dict[str, Run]) -> None:
-    run = started["terminated"]
+def reading_back(place: Place) -> Run:
+    """A drill that breaks nothing, at its read-back."""
+    run = place.start(with_foreign_fault(service=place.service))
     run.wait_for("reading back: ")
+    return run
+
+
+def test_sigterm_while_it_reads_back(place: Place) -> None:
+    run = reading_back(place)
     run.process.terminate()
     run.end(40)
     never_met(run, "aborted by the signal SIGTERM in the phase 'drain and read back'")
@@ -104,9 +109,8 @@ def test_sigterm_while_it_reads_back(started: dict[str, Run]) -> None:
     assert "load_end" in run.marks()
 
 
-def test_chaos_that_is_killed_while_it_reads_back(started: dict[str, Run]) -> None:
-    run = started["killed"]
-    run.wait_for("reading back: ")
+def test_chaos_that_is_killed_while_it_reads_back(place: Place) -> None:
+    run = reading_back(place)
     run.kill()
     assert wait_until(lambda: run.living() == [], 30), f"left running: {run.living()}"
     assert "Verdict" not in "".join(run.lines)
@@ -114,9 +118,9 @@ def test_chaos_that_is_killed_while_it_reads_back(started: dict[str, Run]) -> No
     assert run.place.drills("judge", str(run.drill / "record")).returncode == UNKNOWN
 
 
-def test_ctrl_c_while_it_judges_and_writes_its_report(started: dict[str, Run]) -> None:
+def test_ctrl_c_while_it_judges_and_writes_its_report(place: Place) -> None:
     """It was done by then: it says so, or that it was interrupted, and never half of either."""
-    run = started["judged"]
+    run = place.start(with_foreign_fault(service=place.service))
     assert wait_until(lambda: has_end(run), 120, 0.01), run.log
     run.interrupt()
     run.end(40)
