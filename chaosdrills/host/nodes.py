@@ -21,7 +21,8 @@ first line its pid stands; without it they are the same process.
 Two locks lie beside it: ``lock`` is held for the moment of one change, ``up.lock`` for the whole of an up or a down.
 """
 
-from contextlib import AbstractContextManager
+import os
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -150,7 +151,10 @@ def exclusive(service: str, timeout_s: float) -> AbstractContextManager[None]:
 
 
 def start_node(service: str, node_id: int) -> bool:
-    """Start a stopped node and write its process down. False if it already runs."""
+    """Start a stopped node and write its process down. False if it already runs.
+
+    One that was started by a process that was killed before it could write that down is taken for what it is.
+    """
     with changing(service):
         cluster = load(service)
         if cluster is None:
@@ -159,7 +163,9 @@ def start_node(service: str, node_id: int) -> bool:
         if node.alive:
             return False
         with uninterrupted():  # a process that nobody wrote down holds the node's ports for ever
-            node.process, node.stopping = spawn(node.argv, Path(node.log), Path(node.cwd), node.env), False
+            left = _unwritten(node)
+            node.process = spawn(node.argv, Path(node.log), Path(node.cwd), node.env) if left is None else left
+            node.stopping = False
             try:
                 save(cluster)
             except BaseException:
@@ -176,6 +182,20 @@ def note_stopping(service: str, process: Identity) -> None:
         if cluster is not None and node is not None:
             node.stopping = True
             save(cluster)
+
+
+def _unwritten(node: Node) -> Identity | None:
+    """A living process that is just what a start of `node` makes: its command, its folder, a session of its own.
+
+    What a command begins with (``unshare --user``) is gone once it has become what it runs.
+    """
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with suppress(OSError):
+            words = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).rstrip("\0").split("\0")
+            is_its = len(words) > 1 and node.argv[-len(words) :] == words
+            if is_its and os.getsid(pid) == pid and os.path.samefile(f"/proc/{pid}/cwd", node.cwd):
+                return identify(pid)
+    return None
 
 
 def _in_pid_file(path: Path, data_dir: Path) -> Identity | None:

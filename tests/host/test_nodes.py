@@ -10,7 +10,7 @@ import pytest
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host import nodes
 from chaosdrills.host.nodes import Cluster, Node
-from chaosdrills.host.processes import Identity, is_alive, stop, this_process
+from chaosdrills.host.processes import Identity, is_alive, spawn, stop, this_process, wait_until
 
 NOBODY = Identity(2**22 + 1, 1)
 
@@ -148,3 +148,25 @@ def test_a_node_that_cannot_be_written_down_is_ended_again(
         with pytest.raises(OSError, match="No space left"):
             nodes.start_node("toy", 1)
     assert [is_alive(process) for process in seen] == [False]
+
+
+@pytest.mark.parametrize("prefix", [[], ["/usr/bin/env", "-u", "NOTHING"]])
+def test_a_node_that_a_killed_process_has_started_is_found_again(stopped: Cluster, prefix: list[str]) -> None:
+    """kill -9 between a start and its being written down: a second one would find the node's ports taken."""
+    node, other = stopped.nodes[0], ["-c", "import signal; signal.pause()"]
+    node.argv = [*prefix, sys.executable, *other]
+    nodes.save(stopped)
+    strangers = [
+        spawn([sys.executable, *other], Path(node.log), Path("/"), {}),
+        spawn([sys.executable, *other, "more"], Path(node.log), Path(node.cwd), {}),
+    ]
+    unwritten = spawn(node.argv, Path(node.log), Path(node.cwd), node.env)
+    assert wait_until(lambda: b"/usr/bin/env" not in Path(f"/proc/{unwritten.pid}/cmdline").read_bytes(), 10)
+    try:
+        assert nodes.start_node("toy", 1)
+        found = nodes.load("toy")
+        assert found is not None
+        assert found.nodes[0].process == unwritten
+        assert not nodes.start_node("toy", 1)
+    finally:
+        stop([unwritten, *strangers], 0)
