@@ -17,7 +17,6 @@ import secrets
 import select
 import socket
 import struct
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +27,8 @@ from chaosdrills.host.clock import boottime_ns
 from chaosdrills.kafka import consumers
 from chaosdrills.kafka.arguments import Arguments, own_name
 from chaosdrills.kafka.groups import GroupAdmin
-from chaosdrills.kafka.reader import LOOK_NS, STOP_S
+from chaosdrills.kafka.reader import LOOK_NS
+from chaosdrills.observe.beside import Beside
 from chaosdrills.observe.channel import Channel, ChannelClosed
 from chaosdrills.observe.workload import Page
 
@@ -63,8 +63,7 @@ class Group:
         self._page: Page | None = None
         self._noted_ns = dict.fromkeys(firsts, 0)
         self._looked_ns = dict.fromkeys(firsts, 0)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+        self._beside = Beside(self._run, "reader")
 
     def open(self, deadline: float) -> None:
         """Start the members and wait until each owns partitions, and all are owned. Raises `DrillError`."""
@@ -87,13 +86,11 @@ class Group:
         """Note in `page` from now on, in a thread of its own."""
         self._page = page
         self._noted_ns = dict.fromkeys(self._firsts, boottime_ns())
-        self._thread.start()
+        self._beside.start()
 
     def stop(self) -> None:
         """Stop noting, and end the members. Bounded, idempotent."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_S)
+        self._beside.stop()
         for line in self._lines.values():
             line.channel.close()
         consumers.end()
@@ -124,7 +121,7 @@ class Group:
 
     def _run(self) -> None:
         assert self._page is not None
-        while not self._stop.is_set():
+        while not self._beside.stopped():
             self._hear()
             self._note_quiet_ones(boottime_ns())
             self._page.turn()

@@ -5,7 +5,6 @@ looked and found nothing (`OK`, null) or could not look (`FAILED`, null). A sile
 """
 
 import logging
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from chaosdrills.kafka.client import (
     new_consumer,
 )
 from chaosdrills.kafka.payload import Alien, Opener
+from chaosdrills.observe.beside import Beside
 from chaosdrills.observe.workload import Page
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ POLL_S = 0.1
 MOST_MESSAGES = 10_000
 LOOK_NS = NS * 9 // 10
 RETRY_S = 0.5
-STOP_S = 10.0
 
 SETTINGS = {
     "auto.offset.reset": "latest",
@@ -53,33 +52,30 @@ class Reader:
         self._positions = dict(firsts)
         self._noted_ns = dict.fromkeys(firsts, 0)
         self._newest = dict.fromkeys(firsts, NO_SEQ)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+        self._beside = Beside(self._run, "reader")
 
     def start(self) -> None:
         """Position a consumer and start reading."""
         self._consumer: Consumer | None = self._positioned()
-        self._thread.start()
+        self._beside.start()
 
     def stop(self) -> None:
         """Stop reading; waits at most 10 s for the thread."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_S)
+        self._beside.stop()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self._beside.stopped():
             try:
                 self._read()
             except (KafkaException, RuntimeError):
                 logger.exception("the reader starts again")
-                self._stop.wait(RETRY_S)
+                self._beside.wait(RETRY_S)
         self._page.close()
 
     def _read(self) -> None:
         consumer, self._consumer = self._consumer or self._positioned(), None
         try:
-            while not self._stop.is_set():
+            while not self._beside.stopped():
                 self._look(consumer)
         finally:
             consumer.close()

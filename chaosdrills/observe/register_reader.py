@@ -5,20 +5,19 @@ waited for as long as an answer is waited for is not sent any more: it has faile
 """
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
 from chaosdrills.core.history import NO_SEQ, NS, Outcome, to_ns
 from chaosdrills.errors import DrillError
 from chaosdrills.host.clock import boottime_ns
+from chaosdrills.observe.beside import Beside
 from chaosdrills.observe.pacing import OpenLoop
 from chaosdrills.observe.registers import Registers
 from chaosdrills.observe.workload import Page
 
 logger = logging.getLogger(__name__)
 
-STOP_S = 10.0
 LOG_AGAIN_NS = 10 * NS
 
 
@@ -48,24 +47,21 @@ class RegisterReader:
         self._source = source
         self._page = page
         self._told_ns = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+        self._beside = Beside(self._run, "reader")
 
     def start(self) -> None:
         """Start reading."""
-        self._thread.start()
+        self._beside.start()
 
     def stop(self) -> None:
         """Stop reading; waits at most 10 s for the thread."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_S)
+        self._beside.stop()
 
     def _run(self) -> None:
         plan, number = OpenLoop(boottime_ns(), self._rate_per_s), 0
-        while not self._stop.wait(plan.wait_s(boottime_ns())):
+        while not self._beside.wait(plan.wait_s(boottime_ns())):
             for due_ns in plan.take(boottime_ns(), 1):
-                if self._stop.is_set():
+                if self._beside.stopped():
                     break
                 self._read(self._registers.to_read(number), due_ns)
                 number += 1
@@ -77,7 +73,7 @@ class RegisterReader:
         seq, outcome = NO_SEQ, Outcome.FAILED
         if boottime_ns() - due_ns < self._patience_ns:
             try:
-                seq, outcome = self._source.read(register, self._stop.is_set), Outcome.OK
+                seq, outcome = self._source.read(register, self._beside.stopped), Outcome.OK
             except DrillError as error:
                 self._tell(error.message)
             except Exception:

@@ -5,11 +5,11 @@ received. After a promotion it asks Patroni where the old timeline was left. See
 """
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 
 from chaosdrills.errors import DrillError
+from chaosdrills.observe.beside import Beside
 from chaosdrills.timescaledb.client import Session
 from chaosdrills.timescaledb.finding import PRIMARY, STANDBY, Client
 from chaosdrills.timescaledb.lag import DEFAULT_LIMIT_BYTES, Track, judged
@@ -22,7 +22,6 @@ ANSWER_S = 1.0
 FIND_S = 0.3
 HISTORY_AGAIN_S = 1.0
 DEFAULT_TTL_S = 30.0  # Patroni's own
-STOP_S = 10.0
 WRITTEN = (
     "SELECT ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int, pg_wal_lsn_diff(lsn, '0/0')::bigint "
     "FROM pg_current_wal_flush_lsn() AS lsn"
@@ -44,8 +43,7 @@ class Failover:
         self._missing_at: float | None = None
         self._history_at = 0.0
         self._session: Session | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="failover", daemon=True)
+        self._beside = Beside(self._run, "failover")
 
     def require_limit(self) -> None:
         """Ask Patroni what it promises. Raises `DrillError` if nobody answers: then nothing could be judged."""
@@ -56,13 +54,11 @@ class Failover:
 
     def start(self) -> None:
         """Start watching."""
-        self._thread.start()
+        self._beside.start()
 
     def stop(self) -> None:
         """Stop watching; waits at most 10 s for the thread. Idempotent."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_S)
+        self._beside.stop()
 
     def checks(self) -> list[tuple[str, bool, str]]:
         """What is known of all failovers so far; nothing where there was none, and none was missing."""
@@ -70,7 +66,7 @@ class Failover:
         return [found] if found else []
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self._beside.stopped():
             try:
                 self._look()
             except DrillError as error:
@@ -78,14 +74,14 @@ class Failover:
             except Exception:
                 logger.exception("the watch of the WAL starts again")
                 self._lose("an unexpected error")
-            self._stop.wait(POLL_S)
+            self._beside.wait(POLL_S)
         if self._session is not None:
             self._session.close()
 
     def _look(self) -> None:
         """See how far the primary has written, and ask where timelines were left of which that is not known yet."""
         if self._session is None:
-            self._session = self._client.find(PRIMARY, FIND_S, patient=True, stopped=self._stop.is_set)
+            self._session = self._client.find(PRIMARY, FIND_S, patient=True, stopped=self._beside.stopped)
         timeline, position = (int(it or 0) for it in self._session.query(WRITTEN, ANSWER_S)[0])
         self._track.see(time.monotonic(), timeline, position)
         self._missing_at = None
@@ -116,7 +112,7 @@ class Failover:
         for client in self._client.each():
             session = None
             try:
-                session = client.find(STANDBY, FIND_S, patient=True, stopped=self._stop.is_set)
+                session = client.find(STANDBY, FIND_S, patient=True, stopped=self._beside.stopped)
                 yield int(session.query(RECEIVED, ANSWER_S)[0][0] or 0)
             except DrillError:
                 continue

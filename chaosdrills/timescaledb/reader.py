@@ -6,12 +6,12 @@ there is none, it reads from the primary, says so, and goes on looking for one.
 """
 
 import logging
-import threading
 import time
 
 from chaosdrills.core.history import NO_SEQ, NS, Outcome
 from chaosdrills.errors import DrillError
 from chaosdrills.host.clock import boottime_ns
+from chaosdrills.observe.beside import Beside
 from chaosdrills.observe.workload import Page
 from chaosdrills.timescaledb import ledger
 from chaosdrills.timescaledb.arguments import PRIMARY as THE_PRIMARY
@@ -27,7 +27,6 @@ LOOK_NS = NS * 9 // 10
 FIND_S = 1.0
 FIND_STANDBY_S = 0.3
 STANDBY_AGAIN_S = 2.0
-STOP_S = 10.0
 
 
 class Reader:
@@ -46,21 +45,18 @@ class Reader:
         )
         self._session: Session | None = None
         self._standby_at = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+        self._beside = Beside(self._run, "reader")
 
     def start(self) -> None:
         """Start reading."""
-        self._thread.start()
+        self._beside.start()
 
     def stop(self) -> None:
         """Stop reading; waits at most 10 s for the thread."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_S)
+        self._beside.stop()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self._beside.stopped():
             begun_ns = boottime_ns()
             try:
                 self._look(begun_ns)
@@ -71,7 +67,7 @@ class Reader:
                 logger.exception("the reader starts again")
                 self._hang_up("an unexpected error")
             self._page.turn()
-            self._stop.wait(POLL_S)
+            self._beside.wait(POLL_S)
         if self._session is not None:
             self._session.close()
         self._page.close()
@@ -108,10 +104,10 @@ class Reader:
         if self._role == STANDBY:
             self._standby_at = time.monotonic() + STANDBY_AGAIN_S
             try:
-                return self._client.find(STANDBY, FIND_STANDBY_S, patient=True, stopped=self._stop.is_set)
+                return self._client.find(STANDBY, FIND_STANDBY_S, patient=True, stopped=self._beside.stopped)
             except DrillError:
-                return self._client.find(ANY, FIND_S, patient=True, stopped=self._stop.is_set)
-        return self._client.find(PRIMARY, FIND_S, patient=True, stopped=self._stop.is_set)
+                return self._client.find(ANY, FIND_S, patient=True, stopped=self._beside.stopped)
+        return self._client.find(PRIMARY, FIND_S, patient=True, stopped=self._beside.stopped)
 
     def _use(self, session: Session) -> Session:
         self._session = session
