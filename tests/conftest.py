@@ -1,6 +1,7 @@
 """Fixtures that several suites share: real labs, and folders of their own for state."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from chaosdrills.host.processes import identify, this_process, wait_until
 from chaosdrills.lab import lifecycle
 from chaosdrills.lab.lifecycle import service_module
 from chaosdrills.lab.ports import is_free
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has started the tests in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what they start, and interrupt, would inherit it
 
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
 POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41, 50, 51, 60, 70, 71, 90)  # of one on any network
