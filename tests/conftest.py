@@ -25,9 +25,10 @@ OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in 
 def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
     """A base port for a Kafka lab whose ports are free now, below the range the kernel hands out itself.
 
-    Each of up to five pytest-xdist workers looks in a range of its own: two must not find the same ports free.
+    Each of up to five pytest-xdist workers looks in a range of its own: two must not find the same ports free. Those of
+    another pytest beside have the numbers from `TESTS_LANE` on.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + int(os.environ.get("TESTS_LANE", 0))
     first = 20000 + worker % 5 * PORTS_OF_A_WORKER
     begin = os.getpid() % 6 * 200  # other runs of the tests on this machine
     for step in range(0, PORTS_OF_A_WORKER, 200):

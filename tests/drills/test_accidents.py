@@ -44,9 +44,11 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     harmless = with_foreign_fault(service=service)
     full = in_memory(with_foreign_fault("nothing", action(experiment(service), WAIT), service=service))
     control(full)["rate_per_s"] = 200
-    interrupted = {name: place.start_beside(harmless, name) for name in ("watch", "drain and read back", "baseline")}
+    watched = with_foreign_fault(service=service)
+    control(watched)["parameters"]["watch_s"] = 120
     runs = {
-        **interrupted,
+        "watch": place.start_beside(watched, "watch"),
+        "baseline": place.start_beside(harmless, "baseline"),
         "full disk": place.start_beside(full, "full disk", file_bytes=40_000),
         "hits nothing": place.start(hits_nothing(service), "hits nothing"),
         "not the lab": place.start(experiment(service), "not the lab", env=service.elsewhere(lab.way)),
@@ -68,16 +70,20 @@ def never_met(run: Run, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "said"),
-    [
-        ("baseline", "waiting for 2 s of clean service"),
-        ("watch", "watching for"),
-        ("drain and read back", "reading back: "),
-    ],
+    ("phase", "said"), [("baseline", "waiting for 2 s of clean service"), ("watch", "watching for")]
 )
 def test_ctrl_c_before_and_after_the_method(started: dict[str, Run], phase: str, said: str) -> None:
     run = started[phase]
     run.wait_for(said)
+    interrupted(run, phase)
+
+
+def test_ctrl_c_while_it_reads_back(place: Place) -> None:
+    interrupted(reading_back(place), "drain and read back")
+
+
+def interrupted(run: Run, phase: str) -> None:
+    """Ctrl-C in this phase, and how that ends."""
     run.interrupt()
     run.end(40)
     never_met(run, f"{INTERRUPTED} '{phase}'")

@@ -11,12 +11,13 @@ import pytest
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host import packet_filter
 from chaosdrills.host.nodes import Node
-from chaosdrills.host.packet_filter import _pairs
+from chaosdrills.host.packet_filter import Pair, _pairs
 from chaosdrills.host.sockets import LISTEN, TcpSocket
 
 UID = 60901
 OPEN, CLOSING = "01", "04"
 CLIENT, CONTROLLER, OTHER = 29092, 29192, 29193
+SQL = 25432
 
 
 def test_every_connection_with_others_is_found_and_none_with_itself() -> None:
@@ -32,8 +33,32 @@ def test_every_connection_with_others_is_found_and_none_with_itself() -> None:
         TcpSocket(40005, 443, OPEN, UID, "7"),  # to something that is no node of the lab
         TcpSocket(40006, OTHER, OPEN, UID + 1, "8"),  # of another node
     ]
-    assert _pairs(sockets, node, [CLIENT, CONTROLLER], [OTHER]) == {(CLIENT, 40001), (CLIENT, 40002), (OTHER, 40003)}
-    assert _pairs(sockets, node, [CLIENT], []) == {(CLIENT, 40001), (CLIENT, 40002)}
+    uids = [UID, UID + 1]
+    assert _pairs(sockets, node, "all", [OTHER], uids) == {(CLIENT, 40001), (CLIENT, 40002), (OTHER, 40003)}
+    assert _pairs(sockets, node, "clients", [], uids) == {(CLIENT, 40001), (CLIENT, 40002)}
+
+
+@pytest.mark.parametrize(
+    ("scope", "cut"),
+    [
+        ("all", {(SQL, 40001), (SQL, 40002), (SQL, 40003)}),
+        ("clients", {(SQL, 40001), (SQL, 40003)}),
+        ("peers", {(SQL, 40002), (SQL, 40003)}),
+    ],
+)
+def test_where_clients_and_peers_share_a_listener_the_other_end_tells_them_apart(scope: str, cut: set[Pair]) -> None:
+    node = Node(1, "", [], {}, "", "", "", uid=UID, listeners={"sql": SQL})
+    sockets = [
+        TcpSocket(SQL, 0, LISTEN, UID, "1"),
+        TcpSocket(SQL, 40001, OPEN, UID, "2"),  # a client, and its end
+        TcpSocket(40001, SQL, OPEN, 1000, "3"),
+        TcpSocket(SQL, 40002, OPEN, UID, "4"),  # a standby, and its end
+        TcpSocket(40002, SQL, OPEN, UID + 1, "5"),
+        TcpSocket(SQL, 40003, CLOSING, 0, "0"),  # whose it was nobody can say any more: better cut than not
+        TcpSocket(SQL, 40004, OPEN, UID, "6"),  # from itself, and its other end
+        TcpSocket(40004, SQL, OPEN, UID, "7"),
+    ]
+    assert _pairs(sockets, node, scope, [], [UID, UID + 1]) == cut
 
 
 def test_a_rule_is_two_ways() -> None:

@@ -58,7 +58,13 @@ def test_a_healthy_run(kafka_lab: Cluster, start_drill: StartDrill) -> None:
     history = drill.history
     assert result["acked"] == result["sent"] == len(history.writes)
     assert [check["ok"] for check in result["checks"]] == [True, True, True], result["checks"]
-    assert result["findings"] == {"topic": drill.topic, "producer_remakes": [], "foreign": 0, "damaged": 0}
+    assert result["findings"] == {
+        "topic": drill.topic,
+        "stays": f"the topic {drill.topic}",
+        "producer_remakes": [],
+        "foreign": 0,
+        "damaged": 0,
+    }
     assert history.streams == ("0", "1", "2", "3", "4", "5")
     assert history.end_ns is not None
     for stream in range(6):

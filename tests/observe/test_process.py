@@ -351,7 +351,7 @@ def test_sigterm_ends_it_like_the_death_of_the_drill(start: Start, tmp_path: Pat
 
 
 def test_what_was_opened_for_a_drill_that_is_gone_is_removed_again(start: Start, tmp_path: Path) -> None:
-    opening, closed = tmp_path / "opening", tmp_path / "closed"
+    opening, closed, before = tmp_path / "opening", tmp_path / "closed", family_of([this_process()])
 
     def start_and_lose() -> None:
         with pytest.raises(UnavailableError, match="the observer died"):
@@ -360,7 +360,7 @@ def test_what_was_opened_for_a_drill_that_is_gone_is_removed_again(start: Start,
     waiting = threading.Thread(target=start_and_lose)
     waiting.start()
     assert wait_until(opening.exists, 20)
-    (observer,) = family_of([this_process()]) - {this_process()}
+    (observer,) = family_of([this_process()]) - before
     send_signal(observer, signal.SIGTERM)
     assert wait_until(lambda: "ending the load" in (tmp_path / "observer.log").read_text(), 10)
     opening.unlink()
