@@ -1,8 +1,8 @@
 """How finely a drill on PostgreSQL sees: the judge's `resolution_s`, by kind of workload, rate and connections.
 
-Run ``python -m benchmarks.timescaledb_resolution [--rounds 3] [--gap 0.05]``; it starts a lab of its own. In each round
-every load of `LOADS` runs by itself for a baseline of 10 s, then the primary's postmaster is killed with SIGKILL, and
-once service is clean again the record is judged with `gap_s` 0.05.
+Run ``python -m benchmarks.timescaledb_resolution [--rounds 3] [--gap 0.05] [--only RATE]``; it starts a lab of its own.
+In each round every load of `LOADS` runs by itself for a baseline of 10 s, then the primary's postmaster is killed with
+SIGKILL, and once service is clean again the record is judged with `gap_s` 0.05.
 
 The floor is what the definitions allow: `gap_s`, or twice the span between two acknowledgements of one stream, which on
 an even schedule is connections / rate. Registers are pooled, so theirs is 1 / rate, of reads as of writes.
@@ -59,6 +59,7 @@ LOADS = (
     Load("ledger", 200, 4),
     Load("ledger", 400, 8),
     Load("ledger", 800, 8),
+    Load("ledger", 1600, 8),  # 200/s over each connection
     Load("register", 200, 8),
 )
 
@@ -104,11 +105,11 @@ def _kill_postmaster(dsn: Dsn) -> None:
     send_signal(server_of(cluster, node, "the primary"), SIGKILL)
 
 
-def compare(cluster: Cluster, rounds: int, gap_s: float) -> list[dict[str, Any]]:
-    """All loads, in turn, in every round."""
-    found: dict[Load, list[dict[str, Any]]] = {chosen: [] for chosen in LOADS}
+def compare(cluster: Cluster, loads: list[Load], rounds: int, gap_s: float) -> list[dict[str, Any]]:
+    """All `loads`, in turn, in every round."""
+    found: dict[Load, list[dict[str, Any]]] = {chosen: [] for chosen in loads}
     for number in range(rounds):
-        for chosen in LOADS:
+        for chosen in loads:
             found[chosen].append(measured(cluster, chosen, gap_s))
             print(f"round {number + 1}: {chosen.name}: {found[chosen][-1]}", flush=True)
     return [_together(chosen, runs, gap_s) for chosen, runs in found.items()]
@@ -131,12 +132,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--gap", type=float, default=0.05)
+    parser.add_argument("--only", type=int, help="only loads of this rate")
     options = parser.parse_args()
+    loads = [one for one in LOADS if options.only in (None, one.rate_per_s)]
     with tempfile.TemporaryDirectory(prefix="chaosdrills-") as state:
         os.environ["XDG_STATE_HOME"] = state
         cluster = lifecycle.up("timescaledb", {"base_port": free_pair(41)}, owner=this_process())
         try:
-            print(json.dumps(compare(cluster, options.rounds, options.gap), indent=2))
+            print(json.dumps(compare(cluster, loads, options.rounds, options.gap), indent=2))
         finally:
             lifecycle.down("timescaledb")
 
