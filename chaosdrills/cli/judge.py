@@ -23,7 +23,8 @@ def judge(ctx: click.Context, /, file: Path, as_json: bool, **options: Any) -> N
     \b
     Example: chaos drills judge journals/<run>/record --rto 600 --rpo 900 --max-lost 0
 
-    RTO and RPO default to the objectives of the record's service. Exit status: 0 met, 1 missed, 2 unknown.
+    RTO and RPO default to the objectives of the record's service. Exit status: 0 met, 1 missed, 2 unknown. The record
+    alone is judged: where a check of its drill failed (two primaries, say), a warning says so.
     """
     from chaosdrills.core.judge import judge as judge_history
     from chaosdrills.observe.reading import open_history
@@ -32,6 +33,8 @@ def judge(ctx: click.Context, /, file: Path, as_json: bool, **options: Any) -> N
     history = open_history(file)
     for warning in history.warnings:
         click.echo(f"Warning: {warning}", err=True)
+    for doubt in _doubts(file):
+        click.echo(f"Warning: {doubt}", err=True)
     judgement = judge_history(history, limits_from(options, history), parameters)
     result = judgement.as_dict()
     try:
@@ -39,6 +42,22 @@ def judge(ctx: click.Context, /, file: Path, as_json: bool, **options: Any) -> N
     except BrokenPipeError:
         forget_output()
     ctx.exit(STATUS_OF_VERDICT[result["verdict"]])
+
+
+def _doubts(file: Path) -> list[str]:
+    """What the drill that left this record beside its summary could not be met for, whatever the record says."""
+    from chaosdrills.core.stored import failed_checks
+    from chaosdrills.core.strict import loads
+    from chaosdrills.errors import UsageError
+    from chaosdrills.observe.reading import RECORD_NAME
+    from chaosdrills.report.wording import public
+
+    folder = file.parent if file.name == RECORD_NAME else file
+    try:
+        failed = failed_checks(loads((folder / "summary.json").read_bytes()))
+    except (OSError, ValueError, UsageError):  # a record from elsewhere
+        return []
+    return [f"the drill itself was not met, its check {one.name!r} failed: {public(one.detail)}" for one in failed]
 
 
 def _print(result: dict[str, Any], reasons: Iterable[str], as_json: bool) -> None:

@@ -57,6 +57,12 @@ def drill_of(summary: Any, judgement: Judgement) -> Drill:
     )
 
 
+def failed_checks(summary: Any) -> list[Check]:
+    """The checks that kept the drill from being met, and are in no record. Raises `UsageError` if it is no summary."""
+    checks = [_check(entry) for entry in _entries(_whole(summary), "checks")]
+    return [check for check in checks if not check.ok and check.name != RECORD_CHECK]
+
+
 def record_check(judgement: Judgement) -> Check:
     """Whether the record that was judged is undamaged."""
     warnings = judgement.history.warnings

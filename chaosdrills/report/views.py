@@ -150,7 +150,10 @@ METHOD = (
     "hides nothing. The judged value is the measured one plus the resolution: what could not be seen counts against "
     "the service.",
 )
-EVIDENCE = ("The record holds every operation and mark; judging it again gives the same verdict.",)
+EVIDENCE = (
+    "The record holds every operation and mark: judging it again gives the same figures. What the checks say is in the "
+    "summary alone.",
+)
 
 
 def _files(paths: list[str]) -> Table:

@@ -57,6 +57,10 @@ class ServerError(UnavailableError):
         self.sqlstate = sqlstate
 
 
+class SilenceError(ServerError):
+    """A server that has not answered in time: it may go on with its work all the same."""
+
+
 class ConnectionRefused(Exception):
     """A connection was not made: `final` if trying again will not help (a wrong password, no such database)."""
 
@@ -186,7 +190,7 @@ class Session:
             if left_s <= 0 or not poll.poll(left_s * 1000):
                 address = self.address
                 self.close()
-                raise ServerError(f"the server at {address} did not answer within {timeout_s:g} s.")
+                raise SilenceError(f"the server at {address} did not answer within {timeout_s:g} s.")
             self.pgconn.consume_input()
 
 

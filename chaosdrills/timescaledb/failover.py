@@ -8,9 +8,9 @@ import logging
 import time
 from collections.abc import Iterator
 
-from chaosdrills.errors import DrillError
+from chaosdrills.errors import DrillError, UsageError
 from chaosdrills.observe.beside import Beside
-from chaosdrills.timescaledb.client import Session
+from chaosdrills.timescaledb.client import Session, SilenceError
 from chaosdrills.timescaledb.finding import PRIMARY, STANDBY, Client
 from chaosdrills.timescaledb.lag import DEFAULT_LIMIT_BYTES, Track, judged
 from chaosdrills.timescaledb.patroni import Patroni
@@ -19,14 +19,17 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 ANSWER_S = 1.0
-FIND_S = 0.3
+FIND_S = 1.0
 HISTORY_AGAIN_S = 1.0
 DEFAULT_TTL_S = 30.0  # Patroni's own
 WRITTEN = (
     "SELECT ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int, pg_wal_lsn_diff(lsn, '0/0')::bigint "
     "FROM pg_current_wal_flush_lsn() AS lsn"
 )
-RECEIVED = "SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0')::bigint, 0)"
+# As Patroni does: a standby that was started again says of what it receives no more than the begin of a segment.
+RECEIVED = (
+    "SELECT coalesce(pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')::bigint, 0)"
+)
 
 
 class Failover:
@@ -48,8 +51,8 @@ class Failover:
     def require_limit(self) -> None:
         """Ask Patroni what it promises. Raises `DrillError` if nobody answers: then nothing could be judged."""
         told = self._patroni.configuration()
-        limit_bytes, ttl_s = told.get("maximum_lag_on_failover"), told.get("ttl")
-        self._limit_bytes = limit_bytes if isinstance(limit_bytes, int) else DEFAULT_LIMIT_BYTES
+        ttl_s = told.get("ttl")
+        self._limit_bytes = _bytes_of(told.get("maximum_lag_on_failover"))
         self._ttl_s = ttl_s if isinstance(ttl_s, int | float) else DEFAULT_TTL_S
 
     def start(self) -> None:
@@ -70,10 +73,10 @@ class Failover:
             try:
                 self._look()
             except DrillError as error:
-                self._lose(error.message)
+                self._lose(error.message, silent=isinstance(error, SilenceError))
             except Exception:
                 logger.exception("the watch of the WAL starts again")
-                self._lose("an unexpected error")
+                self._lose("an unexpected error", silent=True)
             self._beside.wait(POLL_S)
         if self._session is not None:
             self._session.close()
@@ -82,8 +85,9 @@ class Failover:
         """See how far the primary has written, and ask where timelines were left of which that is not known yet."""
         if self._session is None:
             self._session = self._client.find(PRIMARY, FIND_S, patient=True, stopped=self._beside.stopped)
+        begun_at = time.monotonic()
         timeline, position = (int(it or 0) for it in self._session.query(WRITTEN, ANSWER_S)[0])
-        self._track.see(time.monotonic(), timeline, position)
+        self._track.see(begun_at, timeline, position)
         self._missing_at = None
         left = set(self._track.ends) - {self._track.newest}
         if left - set(self._switches) and time.monotonic() >= self._history_at:
@@ -93,14 +97,14 @@ class Failover:
             except DrillError as error:  # the primary is seen all the same
                 logger.info("where a timeline was left is not known: %s", error.message)
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: str, silent: bool) -> None:
         """No primary answers: once it would have been replaced by now, see what its standbys have."""
         if self._session is not None:
             logger.info("the primary's WAL is not seen any more: %s", why)
             self._session.close()
             self._session = None
         now = time.monotonic()
-        self._track.miss(now)
+        self._track.miss(now, silent)
         self._missing_at = self._missing_at or now
         if self._track.newest and now > self._missing_at + self._ttl_s:
             received = max(self._received(), default=0)
@@ -119,3 +123,15 @@ class Failover:
             finally:
                 if session is not None:
                     session.close()
+
+
+def _bytes_of(limit: object) -> int:
+    """Patroni's `maximum_lag_on_failover`, which may be a text. Raises `UsageError` for one that is no number."""
+    if limit is None:
+        return DEFAULT_LIMIT_BYTES
+    if isinstance(limit, int | str) and str(limit).isdecimal():
+        return int(limit)
+    raise UsageError(
+        f"Patroni's maximum_lag_on_failover is {limit!r}, and is judged as a number of bytes only.",
+        "have it be one: patronictl edit-config -s maximum_lag_on_failover=1048576.",
+    )

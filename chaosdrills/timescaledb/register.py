@@ -55,9 +55,8 @@ class RegisterSource:
 
     def read(self, register: int, stopped: Callable[[], bool]) -> int:
         """The seq that the row holds, `NO_SEQ` without a row. Raises `DrillError`."""
-        session = self._connected(stopped)
         try:
-            rows = session.query(self._sql, self._answer_s, [register])
+            rows = self._connected(stopped).query(self._sql, self._answer_s, [register])
         except ServerError:
             self.close()
             raise

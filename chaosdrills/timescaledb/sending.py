@@ -114,7 +114,7 @@ class Sending:
         if now_ns - self._looked_ns >= LOOK_NS:
             self._looked_ns = now_ns
             self._give_up_silent(now_ns)
-        self._note(now_ns)
+        self._note(boottime_ns())  # not before it came: a read that was due meanwhile would be called stale
 
     def abandon(self) -> None:
         """Close all connections: what was sent was never heard of again, what was not has failed."""

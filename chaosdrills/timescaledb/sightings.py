@@ -89,6 +89,7 @@ class Witness:
         self._last: dict[tuple[str, str], Sighting] = {}
         self._led: dict[tuple[str, str], Sighting] = {}
         self._reigns: deque[Reign] = deque(maxlen=MOST_REIGNS)
+        self._pair: tuple[Reign, Reign] | None = None  # kept, however many reigns follow
         self._now: dict[tuple[str, bool], Reign] = {}
         self._back: dict[str, str] = {}
 
@@ -111,7 +112,7 @@ class Witness:
 
     def checks(self) -> list[Check]:
         """What is not as it should be, and what was looked at if nothing is."""
-        found = [("one primary at a time", False, text) for text in self._shared()[:1]]
+        found = [] if self._pair is None else [("one primary at a time", False, self._shared(*self._pair))]
         found += [(name, False, text) for name, text in self._back.items()]
         if found or not self.looks:
             return found
@@ -127,8 +128,18 @@ class Witness:
             reign = self._now[seen.server, writes] = Reign(seen, writes, seen.begun_ns)
             self._reigns.append(reign)
         reign.until_ns = max(reign.until_ns, seen.begun_ns)
+        self._look_for_another(reign)
         if writes:
             self._compare_reigns(reign)
+
+    def _look_for_another(self, reign: Reign) -> None:
+        """Keep the first two primaries at once; two that took writes go before two that only led."""
+        if self._pair is not None and self._pair[0].writes >= reign.writes:
+            return
+        for other in (*self._reigns, *self._now.values()):  # one that lasts may be older than all those that are kept
+            if other.shared_ns(reign) is not None:
+                self._pair = (other, reign) if other.since_ns <= reign.since_ns else (reign, other)
+                return
 
     def _compare_reigns(self, reign: Reign) -> None:
         """A cluster that is led on a lower timeline than one on which it was led before."""
@@ -168,18 +179,11 @@ class Witness:
                 f"the clock of {seen.server} jumped {way} by {abs(jump_s):.1f} s before {self._at(seen.seen_ns)}",
             )
 
-    def _shared(self) -> list[str]:
-        """Every two primaries at once: those that took writes first, then in the order in which they came about."""
-        reigns = sorted(self._reigns, key=lambda one: (not one.writes, one.since_ns))
-        found = []
-        for number, later in enumerate(reigns):
-            for earlier in reigns[:number]:
-                shared_ns = earlier.shared_ns(later)
-                if shared_ns is not None:
-                    since, until = map(self._at, shared_ns)
-                    did = "took writes" if later.writes else "led"
-                    found.append(f"two primaries: {earlier} and {later} both {did} from {since} to {until}")
-        return found
+    def _shared(self, earlier: Reign, later: Reign) -> str:
+        """What is said of two primaries at once."""
+        since, until = map(self._at, earlier.shared_ns(later) or (0, 0))
+        did = "took writes" if later.writes else "led"
+        return f"two primaries: {earlier} and {later} both {did} from {since} to {until}"
 
     def _note(self, name: str, text: str) -> None:
         """Keep the first of each kind."""

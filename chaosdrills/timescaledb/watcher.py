@@ -39,7 +39,7 @@ class Watcher:
 
     def __init__(self, client: Client) -> None:
         self._witness = Witness(boottime_ns())
-        self._told = 0
+        self._told: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         hosts = client.dsn.hosts
@@ -90,10 +90,10 @@ class Watcher:
                 self._witness.miss(server)
             else:
                 self._witness.see(seen)
-            failed = [f"{name}: {detail}" for name, ok, detail in self._witness.checks() if not ok]
-            news, self._told = failed[self._told :], max(self._told, len(failed))
-        for line in news:
-            logger.warning("%s", line)
+            news = [(name, detail) for name, ok, detail in self._witness.checks() if not ok and name not in self._told]
+            self._told.update(name for name, _ in news)
+        for name, detail in news:
+            logger.warning("%s: %s", name, detail)
 
 
 def look(session: Session, server: str) -> Sighting:

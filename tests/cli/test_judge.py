@@ -125,6 +125,21 @@ def test_json_is_one_object_and_reasons_are_aside(history: Path) -> None:
     assert result.stderr == "missed: 3 acknowledged records are lost, 0 are allowed.\n"
 
 
+def test_a_check_of_the_drill_that_failed_is_told_beside_the_record(tmp_path: Path) -> None:
+    path = histories.write(tmp_path / "record", lost=0)
+    assert run(path).stderr == ""
+    checks = [
+        {"name": name, "ok": name == "drained", "detail": "seen"} for name in ("drained", "one primary at a time")
+    ]
+    (tmp_path / "summary.json").write_text(json.dumps({"objectives": [], "checks": checks}))
+    told = "Warning: the drill itself was not met, its check 'one primary at a time' failed: seen\n"
+    for named in (path, tmp_path):
+        assert (run(named).stderr, run(named).exit_code) == (told, 0)
+    assert run(histories.write(tmp_path / "other.jsonl", lost=0)).stderr == ""
+    (tmp_path / "summary.json").write_text("{}")
+    assert run(path).stderr == ""
+
+
 def test_plainly_every_figure_has_a_line(history: Path) -> None:
     result = run(history)
     lines = dict(line.split(": ", 1) for line in result.stdout.splitlines())

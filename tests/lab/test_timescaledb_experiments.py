@@ -15,6 +15,7 @@ from chaosdrills.lab import lifecycle, timescaledb
 from tests.conftest import POSTGRESQL_OFFSETS, free_base_port
 from tests.drills.chaos import SHORT, WAIT, Experiment, Run, action, control
 from tests.lab.shipped import FULL, Labs, Reached, RunIt, about, acks_between, actual, experiments_of, mark_ns, running
+from tests.observe.register_conformance import surely_lost
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -130,10 +131,12 @@ def counted_registers(described: Run) -> dict[str, int]:
     with psycopg.connect(described.env["TIMESCALEDB_DSN"], target_session_attrs="read-write") as connection:
         there = dict(connection.execute(f"SELECT key, seq FROM {schema}.register").fetchall())
         connection.execute(f"DROP SCHEMA {schema} CASCADE")
-    acked = {stream: it.select(it.outcome == Outcome.OK).seq for stream, it in written.items()}
+    acked = {stream: it.select(it.outcome == Outcome.OK) for stream, it in written.items()}
+    kept = {stream: seq for stream, seq in there.items() if stream in acked and seq in acked[stream].seq}
+    gone = [len(it) for stream, it in acked.items() if stream not in there]
     return {
-        "lost": sum(int((seqs > there.get(stream, -1)).sum()) for stream, seqs in acked.items()),
-        "recovered": sum(seq not in acked.get(stream, ()) for stream, seq in there.items()),
+        "lost": sum(gone) + sum(surely_lost(acked[stream], seq) for stream, seq in kept.items()),
+        "recovered": len(there) - len(kept),
         "duplicated": 0,
         "unexpected": sum(seq not in written[stream].seq for stream, seq in there.items()),
     }

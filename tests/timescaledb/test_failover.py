@@ -67,3 +67,22 @@ def test_without_patroni_nothing_can_be_judged(timescaledb_lab: Cluster) -> None
     with pytest.raises(UnavailableError, match="no Patroni answers"):
         watch.require_limit()
     watch.stop()
+
+
+def test_of_a_primary_that_falls_silent_nobody_knows_how_far_it_comes(timescaledb_lab: Cluster) -> None:
+    lab, configured = timescaledb_lab, settings(timescaledb_lab)
+    wait_whole(lab)
+    timeline, way = int(str(ask(lab, TIMELINE))), way_of(configured, {})
+    watch = Failover(way.client, way.its_patroni)
+    watch.start()
+    try:
+        assert wait_until(lambda: timeline in watch._track.ends, 10), "the primary is not seen"
+        actions.pause_node(configuration=configured)
+        assert wait_until(lambda: watch._track.ends[timeline].unseen_bytes is None, 10), watch._track.ends
+        actions.heal_nodes(configured)
+        assert wait_until(lambda: watch._track.ends[watch._track.newest].unseen_bytes == 0, 60), watch._track.ends
+    finally:
+        actions.heal_nodes(configured)
+        watch.stop()
+        marking.set_marker(None)
+    actions.wait_whole(120, configuration=configured)

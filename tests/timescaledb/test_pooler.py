@@ -108,7 +108,8 @@ def test_a_drill_through_a_pooler_in_transaction_mode(
     written = drill.written(Outcome.OK)
     kept = written if kind == "ledger" else {stream: {max(seqs)} for stream, seqs in written.items() if seqs}
     assert {stream: set(seqs) for stream, seqs in drill.survivors().items() if seqs} == kept
-    assert all(check["ok"] for check in result["checks"]), result["checks"]
+    failed = [check["name"] for check in result["checks"] if not check["ok"]]
+    assert failed == ([] if kind == "ledger" else ["loss can be seen"]), result["checks"]
 
 
 def test_without_one_nothing_is_pooled(timescaledb_lab: Cluster, start_drill: StartDrill) -> None:

@@ -51,6 +51,27 @@ def test_two_that_take_writes_at_once() -> None:
     assert failed(*longer) == {"one primary at a time": text.replace("1.2 s", "2.0 s")}
 
 
+def test_two_primaries_are_not_forgotten_whatever_follows() -> None:
+    looks = [seen(ONE, 0), seen(TWO, 0.2, 2), seen(ONE, 1), seen(TWO, 1.2, 2), standby(ONE, 2)]
+    flaps = [it for at in range(3, 103) for it in (seen(TWO, at, 2), TWO)]
+    text = f"two primaries: {ONE} (timeline 1) and {TWO} (timeline 2) both took writes from 0.3 s to 1.0 s"
+    assert failed(*looks, *flaps) == {"one primary at a time": text}
+
+
+def test_a_primary_that_lasts_is_compared_whatever_came_meanwhile() -> None:
+    flaps = [it for at in range(1, 101) for it in (seen(ONE, at), ONE)]
+    text = f"two primaries: {TWO} (timeline 2) and {ONE} (timeline 1) both took writes from 101.1 s to 102.0 s"
+    looks = [seen(TWO, 0, 2), *flaps, seen(ONE, 101), seen(ONE, 102), seen(TWO, 102, 2)]
+    assert failed(*looks) == {"one primary at a time": text}
+
+
+def test_a_second_primary_that_takes_writes_says_more_than_one_that_only_led() -> None:
+    led = [seen(TWO, 0, 2), *(seen(ONE, at, takes_writes=False) for at in (1, 12)), seen(TWO, 12, 2)]
+    assert " both led from 1.1 s to 12.0 s" in failed(*led)["one primary at a time"]
+    wrote = [*led, seen(ONE, 13), seen(ONE, 14), seen(TWO, 14, 2)]
+    assert " both took writes from 13.1 s to 14.0 s" in failed(*wrote)["one primary at a time"]
+
+
 def test_a_failover_is_no_second_primary() -> None:
     looks = [seen(ONE, 0), standby(TWO, 0), seen(ONE, 1), ONE, seen(TWO, 3, 2), ONE, seen(TWO, 4, 2), standby(ONE, 5)]
     assert failed(*looks) == {}
