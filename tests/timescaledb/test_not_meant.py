@@ -22,8 +22,8 @@ pytestmark = pytest.mark.lab
 @pytest.fixture(autouse=True)
 def nothing_done() -> Iterator[None]:
     """Afterwards nothing was marked, and nothing is to be healed."""
-    marks: list[tuple[str, str]] = []
-    marking.set_marker(lambda name, label: marks.append((name, label)))
+    marks: list[tuple[object, ...]] = []
+    marking.set_marker(lambda *mark: marks.append(mark))
     yield
     marking.set_marker(None)
     assert (marks, outstanding()) == ([], ([], []))
