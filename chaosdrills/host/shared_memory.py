@@ -1,8 +1,9 @@
 """Shared memory of the System V kind that a killed server has left: the kernel keeps it until somebody removes it.
 
 A machine has 4096 such segments by default, for everybody on it. A server that notes its own in its pid file, as
-PostgreSQL does (the first line is its pid, the seventh the segment's key and id), finds it again at its next start.
-Where there will be none, because its data go, the segment is removed here: nobody else ever would.
+PostgreSQL does (the first line is its pid, negative if it serves nobody, as in initdb; the seventh the segment's key
+and id), finds it again at its next start. Where there will be none, because its data go, the segment is removed here:
+nobody else ever would.
 """
 
 import ctypes
@@ -23,7 +24,7 @@ def remove_left(data: Path) -> bool:
     with suppress(OSError, ValueError, IndexError):
         lines = (data / PID_FILE).read_text().splitlines()
         key, segment = map(int, lines[6].split())
-        if _is_left(key, segment, int(lines[0])):
+        if _is_left(key, segment, abs(int(lines[0]))):
             return bool(ctypes.CDLL(None).shmctl(segment, IPC_RMID, None) == 0)
     return False
 

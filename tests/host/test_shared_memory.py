@@ -56,8 +56,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     ctypes.CDLL(None).shmctl(made.segment, shared_memory.IPC_RMID, None)
 
 
-def test_what_a_dead_server_has_left_is_removed(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "postmaster.pid").write_text(server.pid_file())
+@pytest.mark.parametrize("sign", [1, -1], ids=["serves", "serves nobody"])
+def test_what_a_dead_server_has_left_is_removed(server: Server, tmp_path: Path, sign: int) -> None:
+    (tmp_path / "postmaster.pid").write_text(server.pid_file(pid=sign * server.process.pid))
     server.kill()
     assert server.is_there(), "a kernel that removes it itself needs none of this"
     assert remove_left(tmp_path)
