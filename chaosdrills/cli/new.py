@@ -127,7 +127,7 @@ def _refuse_password(dsn: str) -> None:
     """Raise `UsageError` for a password that would stand in the file."""
     from chaosdrills.timescaledb.dsn import Dsn
 
-    if "password" in Dsn.of(dsn).parameters:
+    if {"password", "sslpassword"} & set(Dsn.of(dsn).parameters):
         raise UsageError("--dsn holds a password.", "leave it out: give it in a passfile or PGPASSWORD.")
 
 
@@ -151,9 +151,10 @@ def _draft(
 
 
 def _objective(shipped: "Objective", given: dict[str, Any]) -> "Objective":
-    """The service's, with what was given over it; a failover loses nothing, whatever a restore may."""
+    """The service's, with what was given over it; PostgreSQL's failovers lose nothing, whatever a restore may."""
     own = {key: given[key] for key in ("rto_s", "rpo_s", "max_lost") if given[key] is not None}
-    return replace(shipped, **{"max_lost": shipped.max_lost or 0, **own})
+    max_lost = shipped.max_lost or 0 if shipped.service == "timescaledb" else shipped.max_lost
+    return replace(shipped, **{"max_lost": max_lost, **own})
 
 
 def _ask(subject: "Subject", given: dict[str, Any]) -> None:

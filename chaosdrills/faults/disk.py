@@ -3,9 +3,9 @@
 The node finds no data then, and makes them anew from what its cluster still has: that is its service's business. What
 only this node had is lost for ever.
 
-Nothing is removed but the folder that the lab has written down as the node's data, and only if it is a real folder of
-ours that lies in the lab's own folder: no path is taken from a heal log, and no symbolic link is followed. It is
-renamed first, so that it is gone at once and wholly, however long its removal takes.
+Nothing is removed but the folder that the lab has written down as the node's data, and only if it is a real folder,
+ours or the node's own user's, that lies in the lab's own folder: no path is taken from a heal log, and no symbolic link
+is followed. It is renamed first, so that it is gone at once and wholly, however long its removal takes.
 """
 
 import os
@@ -19,6 +19,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.node import node_of
+from chaosdrills.host import shared_memory
 from chaosdrills.host.nodes import Node, cluster_dir
 
 GONE = ".gone"
@@ -53,7 +54,7 @@ class LoseDisk(Kill):
         """Start the node again, and remove what was left of its lost data. Raises `UnavailableError` if it cannot."""
         if not self.needs_heal(target):
             return False
-        with _folder_of(target) as (parent, name):
+        with suppress(UnavailableError), _folder_of(target) as (parent, name):  # what was refused needs its node, too
             shutil.rmtree(name + GONE, ignore_errors=True, dir_fd=parent)
         return super().heal(target)
 
@@ -85,12 +86,13 @@ def _is_in(node: Node, folder: Path) -> bool:
 
 
 def _require_ours(target: Target, parent: int, name: str) -> None:
-    """Raise `UnavailableError` unless `name` is a folder, and ours, and on the disk of the lab's folder."""
-    why = "are not there"
+    """Raise `UnavailableError` unless `name` is a folder, ours or the node's own, on the disk of the lab's folder."""
+    why, node = "are not there", node_of(target)
+    owners = {os.geteuid(), node.uid if node else None}
     with suppress(OSError):
         data, home = os.stat(name, dir_fd=parent, follow_symlinks=False), os.fstat(parent)
         why = "" if stat.S_ISDIR(data.st_mode) else "are no folder"
-        if not why and (data.st_uid, data.st_dev) != (os.geteuid(), home.st_dev):
+        if not why and (data.st_uid not in owners or data.st_dev != home.st_dev):
             why = "are somebody else's, or on a disk of their own"
     if why:
         raise UnavailableError(
@@ -104,6 +106,7 @@ def _remove(target: Target, parent: int, name: str) -> None:
     try:
         _require_ours(target, parent, name)
         shutil.rmtree(name + GONE, ignore_errors=True, dir_fd=parent)
+        shared_memory.remove_left(cluster_dir(target.service) / name)
         os.rename(name, name + GONE, src_dir_fd=parent, dst_dir_fd=parent)
         shutil.rmtree(name + GONE, dir_fd=parent)
     except OSError as error:

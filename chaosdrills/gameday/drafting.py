@@ -82,8 +82,8 @@ def text_of(made: Json) -> bytes:
 
 
 def _hits(draft: Draft) -> str:
-    hits = draft.subject.hits(draft.fault, draft.role or role_of(draft.subject, draft.fault), draft.node_id)
-    return hits.replace(draft.fault, f"{draft.fault} by command", 1) if draft.inject else hits
+    role = draft.role or role_of(draft.subject, draft.fault)
+    return draft.subject.hits(draft.fault, role, draft.node_id, bool(draft.inject))
 
 
 def _configuration(made: Json, draft: Draft) -> Json:
@@ -142,6 +142,7 @@ def _arguments(draft: Draft) -> Json:
     role = draft.role or role_of(subject, draft.fault)
     if draft.role and "role" not in known:
         raise UsageError(f"the fault {draft.fault!r} hits whom it always hits: it takes no role.", "leave --role out.")
+    subject.require_fit(draft.fault, role, bool(draft.inject or draft.heal))
     ours: Json = {"role": role}
     if role in ("leader", "followers"):
         ours["partition"] = 0

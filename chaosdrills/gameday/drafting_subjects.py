@@ -24,8 +24,9 @@ class Subject:
     `noun` is what a fault hits ("broker"): an action of a registered fault is called after both, ``kill_broker``.
     `others` are faults with an action of another name, and the words for it. `networks` are the kinds of the lab's
     network that faults need. `roles` are whom a fault can hit, in words, the first by default; `only_healed` the faults
-    and roles from which the service recovers only once healed. `endpoint` is the configuration's key of the cluster,
-    which `variable` overrides, `spread` the workload's argument of how many streams there are, by default `streams`.
+    and roles from which the service recovers only once healed, `lab_only` the roles that are hit on the lab alone, and
+    by which faults. `endpoint` is the configuration's key of the cluster, which `variable` overrides, `spread` the
+    workload's argument of how many streams there are, by default `streams`.
     """
 
     service: str
@@ -42,6 +43,7 @@ class Subject:
     others: Mapping[str, str] = field(default_factory=dict)
     networks: Mapping[str, str] = field(default_factory=dict)
     only_healed: frozenset[str] = frozenset()
+    lab_only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def id_argument(self) -> str:
@@ -64,12 +66,21 @@ class Subject:
         found = inspect.signature(getattr(self.actions, self.func(fault))).parameters
         return {name: it for name, it in found.items() if name not in ("configuration", "secrets")}
 
-    def hits(self, fault: str, role: str, node_id: int) -> str:
+    def hits(self, fault: str, role: str, node_id: int, by_command: bool = False) -> str:
         """What is done to whom, in words: "kill of the active controller"."""
+        deed = self.others.get(fault, fault) + (" by command" if by_command else "")
         if "role" not in self.parameters(fault):
-            return self.others.get(fault, fault)
+            return deed
         which = f"{self.noun} {node_id}" if role == "id" else self.roles.get(role, role)
-        return f"{self.others.get(fault, fault)} of {which}"
+        return f"{deed} of {which}"
+
+    def require_fit(self, fault: str, role: str, by_command: bool) -> None:
+        """Raise `UsageError` for a fault that cannot hit this role so."""
+        fit = self.lab_only.get(role, (fault,))
+        if fault not in fit:
+            raise UsageError(f"the fault {fault!r} cannot hit {self.roles[role]}.", f"choose one of {', '.join(fit)}.")
+        if by_command and role in self.lab_only:
+            raise UsageError(f"{self.roles[role]} can only be hit on the lab.", "leave the commands out.")
 
     def is_healed(self, fault: str, role: str) -> bool:
         """Whether the service is not expected to recover before the fault is healed."""
@@ -125,5 +136,6 @@ TIMESCALEDB = Subject(
     },
     networks={"isolate": "isolable"},
     only_healed=frozenset({"etcd", "hold_back_wal"}),
+    lab_only={"etcd": ("kill", "stop", "pause", "isolate")},
 )
 SUBJECTS = {subject.service: subject for subject in (KAFKA, TIMESCALEDB)}

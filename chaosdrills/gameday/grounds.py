@@ -9,6 +9,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
 from chaosdrills.faults.node import node_target
 from chaosdrills.faults.registry import FAULTS
+from chaosdrills.host.network import PLAIN
 from chaosdrills.host.nodes import Cluster, load
 from chaosdrills.host.processes import wait_until
 from chaosdrills.lab import kafka, timescaledb
@@ -39,7 +40,7 @@ class Ground:
 
     def kinds(self, network: str = "") -> tuple[str, ...]:
         """The kinds of faults that this version can do in a storm on a lab with that option `network`."""
-        wanted = self.process_kinds + NETWORK_KINDS if network else self.process_kinds
+        wanted = self.process_kinds + (() if network in ("", PLAIN) else NETWORK_KINDS)
         return tuple(kind for kind in wanted if kind in FAULTS)
 
     def target(self, kind: str, node_id: int) -> Target:

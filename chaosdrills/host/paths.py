@@ -33,7 +33,7 @@ def _path(variable: str, default: str, parts: tuple[str, ...]) -> Path:
     base = Path(os.environ.get(variable) or Path.home() / default)
     if not base.is_absolute():  # it would be another folder from every other folder
         raise UsageError(f"{variable} is {str(base)!r}.", "give it an absolute path, or unset it.")
-    return base.joinpath("chaosdrills", *parts)
+    return base.resolve().joinpath("chaosdrills", *parts)  # by whatever name: a cut is known by the lab's folder
 
 
 def _made(path: Path, variable: str) -> Path:

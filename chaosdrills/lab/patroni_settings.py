@@ -24,10 +24,12 @@ DYNAMIC: Mapping[str, Any] = {
     "maximum_lag_on_failover": 1_048_576,
     "synchronous_mode": True,
 }
-# What a lab needs beyond PostgreSQL's defaults: no sockets in folders of the system, what pg_rewind wants, and a
-# replica that asks again soon: its slot is made a moment after its first attempt, and the default is to wait 5 s then.
+# What a lab needs beyond PostgreSQL's defaults: no sockets in folders of the system, no shared memory in /dev/shm (what
+# a killed server has there stays, and only its next start would remove it), what pg_rewind wants, and a replica that
+# asks again soon: its slot is made a moment after its first attempt, and the default is to wait 5 s then.
 PARAMETERS: Mapping[str, Any] = {
     "unix_socket_directories": "",
+    "dynamic_shared_memory_type": "mmap",
     "wal_level": "replica",
     "wal_log_hints": "on",
     "shared_buffers": "32MB",
@@ -37,7 +39,9 @@ PARAMETERS: Mapping[str, Any] = {
     "wal_retrieve_retry_interval": "500ms",
     "log_line_prefix": "%m [%p] %q%a ",
 }
-OWNED = frozenset({"unix_socket_directories", "port", "listen_addresses", "wal_level", "hot_standby"})
+OWNED = frozenset(
+    {"unix_socket_directories", "dynamic_shared_memory_type", "port", "listen_addresses", "wal_level", "hot_standby"}
+)
 """Parameters that are the lab's, or Patroni's."""
 
 

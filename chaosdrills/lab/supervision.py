@@ -1,9 +1,9 @@
 """Starting the processes of a lab so that none of them can be forgotten, and ending all of them.
 
 Three nets: a process is in lab.json as soon as it runs; every process carries `MARKER` with the lab's folder in its
-environment, so that even one that nobody could write down is found, and with it what it has started (PostgreSQL's
-backends write their title over their environment); and while a lab has an owner, a guard process
-(`chaosdrills.lab.guard`) waits for the owner's death.
+environment, so that even one that nobody could write down is found, and with it what it has started; and while a lab
+has an owner, a guard process (`chaosdrills.lab.guard`) waits for the owner's death. PostgreSQL's backends write their
+title over their environment: one that is frozen, and so outlives its server, is found by where it works.
 
 In a lab's folder, folders are data and go with the lab; files are logs, settings and locks and stay.
 """
@@ -12,16 +12,18 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from chaosdrills.errors import DrillError, UnavailableError
-from chaosdrills.host import nodes, packet_filter
+from chaosdrills.host import nodes, packet_filter, shared_memory
 from chaosdrills.host.network import PROXIED
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.paths import state_dir
 from chaosdrills.host.processes import Identity, family_of, identify, is_alive, spawn, stop, wait_until
 
 MARKER = "CHAOSDRILLS_LAB"
+TITLE = b"postgres: "
 LOCK_TIMEOUT_S = 120.0
 LOG_LINES = 8
 SWEEPS = 10
@@ -90,6 +92,7 @@ def end(service: str) -> bool:
         packet_filter.clear(service)
         for path in nodes.cluster_dir(service).iterdir():
             if path.is_dir():
+                shared_memory.remove_left(path)
                 shutil.rmtree(path, ignore_errors=True)
         nodes.forget(service)
     return known or found
@@ -98,7 +101,7 @@ def end(service: str) -> bool:
 def living(service: str) -> list[Identity]:
     """Every living process of `service`'s lab, written down or not, guard included, but not the one that asks."""
     carrying = [it for it in _carrying(marked(service)) if it.pid != os.getpid()]
-    found = family_of([*carrying, *_written_down(service)])
+    found = family_of([*carrying, *_written_down(service), *_orphans(service)])
     return sorted((it for it in found if it.pid != os.getpid()), key=lambda it: it.pid)
 
 
@@ -199,12 +202,24 @@ def _carrying(mark: dict[str, str]) -> list[Identity]:
     """Living processes with exactly this entry in their environment, as far as this user may read it."""
     ((name, value),) = mark.items()
     entry = os.fsencode(f"{name}={value}")
-    carrying = []
+    return _which(lambda process: entry in (process / "environ").read_bytes().split(b"\0"))
+
+
+def _orphans(service: str) -> list[Identity]:
+    """Living backends of PostgreSQL, by their title, that work in a folder of the lab."""
+    home = nodes.cluster_dir(service).resolve()
+
+    def is_one(process: Path) -> bool:
+        return home in (process / "cwd").readlink().parents and (process / "cmdline").read_bytes().startswith(TITLE)
+
+    return _which(is_one)
+
+
+def _which(is_meant: Callable[[Path], bool]) -> list[Identity]:
+    """The living processes whose folder in /proc `is_meant`; one that vanishes, or may not be looked at, is not."""
+    found = []
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            continue
-        if entry in environment.split(b"\0"):
-            carrying.append(identify(pid))
-    return [identity for identity in carrying if identity is not None]
+        with suppress(OSError):
+            if is_meant(Path(f"/proc/{pid}")):
+                found.append(identify(pid))
+    return [identity for identity in found if identity is not None]

@@ -54,6 +54,10 @@ BASE_PORT = 25432
 SERVERS = postgresql_listeners.SERVERS
 ETCD = 3
 DATABASE = USER = "drill"
+UNLOGGED = [  # statements with passwords in them are not to be logged, whatever the lab is told to log
+    f"SET {name};"
+    for name in ("log_statement = none", "log_min_duration_statement = -1", "log_min_error_statement = panic")
+]
 POSTGRESQL, ETCD_KIND = "postgresql", "etcd"
 REST_TIMEOUT_S = 2.0
 ETCD_S = 5.0
@@ -258,9 +262,11 @@ def _write_passwords(private: Path, base_port: int, passwords: Passwords) -> Non
 def _setup(passwords: Passwords, timescaledb: bool) -> str:
     """What is done once on the first leader: the drill's user and database, and what is the application's."""
     create = [
+        *UNLOGGED,
         f"CREATE ROLE {USER} LOGIN PASSWORD '{passwords.drill}' IN ROLE pg_monitor;",
         f"CREATE DATABASE {DATABASE} OWNER {USER};",
         f"\\connect {DATABASE}",
+        *UNLOGGED,
         *(["CREATE EXTENSION IF NOT EXISTS timescaledb;"] if timescaledb else []),
         *application_node.setup(passwords.application),
     ]

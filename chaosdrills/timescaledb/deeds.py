@@ -63,8 +63,11 @@ def hold_back(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def switch_over(way: "Way", candidate: str, timeout_s: float) -> dict[str, Any]:
     """A planned switchover. Raises `DrillError` if no other node leads within `timeout_s`."""
+    from chaosdrills.timescaledb.health import require_one_cluster
+
     patroni = way.its_patroni
     with alone():
+        require_one_cluster(way)
         before = _leader(patroni)
         if candidate:
             patroni.member(candidate)

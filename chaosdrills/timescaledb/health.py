@@ -6,13 +6,16 @@ while there is no standby: then nobody can tell).
 
 import time
 
-from chaosdrills.errors import UnavailableError
+from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.timescaledb import overview
+from chaosdrills.timescaledb.client import ServerError
+from chaosdrills.timescaledb.finding import ANY
 from chaosdrills.timescaledb.overview import Overview
 from chaosdrills.timescaledb.patroni import HEALTHY, LEADER
 from chaosdrills.timescaledb.way import Way
 
 POLL_S = 0.2
+SYSTEM = "SELECT system_identifier FROM pg_control_system()"
 
 
 def look(way: Way) -> tuple[Overview, str]:
@@ -41,6 +44,23 @@ def wait_whole(way: Way, timeout_s: float) -> Overview:
                 "has killed.",
             )
         time.sleep(POLL_S)
+
+
+def require_one_cluster(way: Way) -> None:
+    """Raise `UsageError` if Patroni sees to another cluster than the DSN's: that would be hit, and this one judged."""
+    theirs = way.its_patroni.system()
+    session = way.client.find(ANY, overview.ASK_S)
+    try:
+        ours = session.query(SYSTEM, overview.ASK_S)[0][0]
+    except ServerError:  # it may not be allowed to say
+        return
+    finally:
+        session.close()
+    if theirs and theirs != ours:
+        raise UsageError(
+            "timescaledb_patroni leads to another cluster than the DSN: nothing was done.",
+            "correct one of them (TIMESCALEDB_PATRONI, TIMESCALEDB_DSN).",
+        )
 
 
 def _by_patroni(way: Way, found: Overview) -> str:

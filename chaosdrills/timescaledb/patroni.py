@@ -65,6 +65,10 @@ class Patroni:
                 found[line[0]] = line[1]
         return found
 
+    def system(self) -> str:
+        """PostgreSQL's identifier of the cluster; empty if nobody knows it. Raises `DrillError` if nobody answers."""
+        return str(json.loads(self._first("/patroni")).get("database_system_identifier") or "")
+
     def member(self, name: str) -> Member:
         """The member `name`. Raises `UsageError` naming those there are."""
         members = self.members()

@@ -106,9 +106,9 @@ def _held(way: Way, to_come: bool) -> dict[str, Any]:
 
 
 def _planned(func: str, given: Mapping[str, Any], way: Way, to_come: bool) -> str:
-    """What Patroni does; it must be known where he is."""
+    """What Patroni does; it must be known where it is, and see to this cluster."""
     if not to_come:
-        way.its_patroni.members()
+        health.require_one_cluster(way)
     role = f" ({WHO[str(given['role'])]})" if str(given.get("role")) in WHO else ""
     return f"{PLANNED[func]}{role}"
 

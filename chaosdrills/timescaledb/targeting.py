@@ -82,6 +82,8 @@ def aim(deed: str, role: str, node_id: int, means: Means, way: Way) -> Aim:
     if means.target != "lab":
         _refuse_degraded(means, way)
     chosen = choose(role, node_id, way, lab)
+    if lab is not None and lab.node(chosen.node_id).kind == ETCD:
+        require_fit(deed, ETCD, means)  # it may have been called by its id
     if means.target == "lab":
         assert lab is not None, "reachable_lab has found it"
         if deed == LoseDisk.name:

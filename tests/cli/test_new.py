@@ -45,6 +45,13 @@ def test_the_defaults_are_the_objectives() -> None:
     assert (limits.rto_s, limits.rpo_s, limits.max_lost) == (objective.rto_s, objective.rpo_s, objective.max_lost)
 
 
+def test_what_the_objectives_do_not_judge_is_not_judged(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("own.json").write_text('{"kafka": {"max_lost": null}}')
+    monkeypatch.setenv("CHAOSDRILLS_OBJECTIVES", str(here / "own.json"))
+    assert new().exit_code == 0
+    assert limits_of(read("kafka-kill-leader.json")).max_lost is None
+
+
 def test_what_it_writes_is_valid(here: Path) -> None:
     """All in one process of `chaos`, whose start takes longest."""
     written = []
@@ -87,6 +94,7 @@ def test_a_draft_on_postgresql_for_a_cluster_of_the_users_own(here: Path) -> Non
     for wrong, why in (
         (dsn.replace("drill@", "drill:hush@"), "--dsn holds a password."),
         (f"{dsn}&password=hush", "--dsn holds a password."),
+        (f"{dsn}&sslpassword=hush", "--dsn holds a password."),
         ("db-1:5432 and so on", "cannot be understood"),
     ):
         refused = new("--service", "timescaledb", "--dsn", wrong, "-o", "wrong.json")

@@ -139,6 +139,19 @@ def test_somebody_elses_folder_is_not_touched(
     assert (data / "rows").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: no node has a user of its own then")
+def test_the_data_of_a_node_that_is_its_own_user_are_the_labs(
+    fault: LoseDisk, target: Target, cluster: Cluster, data: Path
+) -> None:
+    os.chown(data, 60_902, 60_902)
+    with pytest.raises(UnavailableError, match="are somebody else's"):
+        fault.check(target)
+    cluster.node(2).uid = 60_902
+    nodes.save(cluster)
+    fault.inject(target)
+    assert not data.exists()
+
+
 def test_data_that_cannot_be_removed_are_told(
     fault: LoseDisk, target: Target, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

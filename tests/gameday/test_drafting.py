@@ -141,9 +141,20 @@ def test_commands_of_the_users_own_on_postgresql() -> None:
     assert made["method"][0]["provider"]["arguments"] == {
         "role": "primary", "target": "command", "inject": ["ssh", "{host}"], "heal": ["ssh", "{host}", "up"],
     }  # fmt: skip
+    lost = experiment(Draft("mine", OBJECTIVE, TIMESCALEDB, fault="lose_disk", inject=["a"], heal=["b"]))
+    assert lost["extensions"][0]["hits"] == "kill and loss of the disk by command of the primary"
     (said,) = made["extensions"]
     assert said["hits"] == "kill by command of the primary"
     assert said["needs"] == ["the program ssh", "TIMESCALEDB_DSN, or the lab"]
+
+
+def test_only_some_faults_hit_etcd_and_only_on_the_lab() -> None:
+    with pytest.raises(
+        UsageError, match=r"'lose_disk' cannot hit etcd\. Try: choose one of kill, stop, pause, isolate"
+    ):
+        experiment(Draft("mine", OBJECTIVE, TIMESCALEDB, fault="lose_disk", role="etcd"))
+    with pytest.raises(UsageError, match=r"etcd can only be hit on the lab\. Try: leave the commands out"):
+        experiment(Draft("mine", OBJECTIVE, TIMESCALEDB, role="etcd", inject=["a"], heal=["b"]))
 
 
 def test_commands_need_both_halves_and_a_fault_that_takes_them() -> None:

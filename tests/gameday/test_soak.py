@@ -151,7 +151,7 @@ def test_what_is_left_behind_is_told(state: Path) -> None:
 def test_kinds_are_those_that_this_version_has(state: Path) -> None:
     assert KAFKA.kinds() == ("kill", "stop", "pause")
     assert KAFKA.kinds("isolable") == ("kill", "stop", "pause", "isolate")
-    assert TIMESCALEDB.kinds() == ("kill", "pause")
+    assert TIMESCALEDB.kinds() == TIMESCALEDB.kinds("plain") == ("kill", "pause")
     done = subprocess.run([DRILLS, "soak", "--kinds", "melt"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 64
     assert done.stderr.startswith("Error: there is no fault 'melt' for a storm.")

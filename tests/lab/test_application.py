@@ -122,7 +122,7 @@ def test_a_frozen_primary_keeps_no_request_and_no_connection(lab: Cluster, appli
     begun = time.monotonic()
     status, told = application.health()
     assert status == 503
-    assert time.monotonic() - begun < BUDGET_S + 1, "it waits for nobody"
+    assert time.monotonic() - begun < BUDGET_S + 4, "it waits for nobody"  # who does wait, does so for ever
     assert application.count("staging_database_up") == 0
     _, told = until_up(application)[-1]
     assert told["server"] not in ("", leads.endpoint), "the frozen one has not woken up"

@@ -11,7 +11,16 @@ import pytest
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host import nodes, packet_filter
-from chaosdrills.host.processes import Identity, identify, is_alive, spawn, stop, this_process, wait_until
+from chaosdrills.host.processes import (
+    Identity,
+    identify,
+    is_alive,
+    send_signal,
+    spawn,
+    stop,
+    this_process,
+    wait_until,
+)
 from chaosdrills.lab import supervision
 from tests.lab.toy import WAITING, toy_cluster
 
@@ -171,3 +180,27 @@ def test_a_cut_is_mended_with_the_end_of_its_lab_though_its_state_is_damaged(fol
     (folder / "lab.json").write_text("{")
     assert supervision.end("toy")
     assert packet_filter.cuts("toy") == []
+
+
+def titled(folder: Path, title: str) -> Identity:
+    """A process of this title that works in `folder`, without the lab's mark, as an orphan of PostgreSQL is."""
+    return spawn(["bash", "-c", f"exec -a '{title}' sleep 1000"], folder.parent / f"{title[:4]}.log", folder, {})
+
+
+def test_frozen_orphans_of_a_server_are_ended_and_nothing_else_that_works_there(folder: Path, tmp_path: Path) -> None:
+    data = folder / "node-1"
+    data.mkdir()
+    title = "postgres: walsender replicator"
+    orphan, strangers = titled(data, title), [titled(data, "a shell"), titled(tmp_path, title)]
+    try:
+        assert wait_until(lambda: all(b"1000" in cmdline(it) for it in (orphan, *strangers)), 10)
+        send_signal(orphan, signal.SIGSTOP)
+        assert supervision.living("toy") == [orphan]
+        assert supervision.end("toy")
+        assert [is_alive(it) for it in (orphan, *strangers)] == [False, True, True]
+    finally:
+        stop([orphan, *strangers], 0)
+
+
+def cmdline(process: Identity) -> bytes:
+    return Path(f"/proc/{process.pid}/cmdline").read_bytes()

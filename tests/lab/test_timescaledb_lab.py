@@ -60,12 +60,33 @@ def postgres_processes(cluster: Cluster) -> list[int]:
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            where = os.readlink(f"/proc/{name}/cwd")
+            where = os.readlink(f"/proc/{name}/cwd").removesuffix(" (deleted)")
         except OSError:
             continue
         if where in [node.data_dir for node in cluster.nodes] and identify(int(name)):
             found.append(int(name))
     return found
+
+
+def segments(cluster: Cluster) -> set[str]:
+    """The segments of shared memory that the nodes' servers have noted as theirs, and that are there."""
+    files = [Path(node.pid_file) for node in cluster.nodes if node.pid_file]
+    return {file.read_text().splitlines()[6].split()[1] for file in files} & known_segments()
+
+
+def known_segments() -> set[str]:
+    return {row.split()[1] for row in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
+
+
+def freeze_and_orphan(cluster: Cluster, leader: int) -> int:
+    """Freeze what sends the leader's WAL, and kill its server alone: the frozen one does not notice."""
+    frozen = int(str(ask(cluster, leader, "SELECT pid FROM pg_stat_replication")))
+    os.kill(frozen, signal.SIGSTOP)
+    server = cluster.node(leader).server
+    assert server is not None
+    send_signal(server, signal.SIGKILL)
+    assert wait_until(lambda: not is_alive(server), 10)
+    return frozen
 
 
 def all_gone() -> bool:
@@ -149,7 +170,8 @@ def test_up_status_up_down_by_the_command_line(own_state: Path) -> None:
         return done.stderr if code else done.stdout
 
     port = base_port()
-    options = ["--base-port", str(port), "--set", "work_mem=8MB", "--patroni", "synchronous_mode=false"]
+    options = ["--base-port", str(port), "--set", "work_mem=8MB", "--set", "log_statement=all"]
+    options += ["--patroni", "synchronous_mode=false"]
     said = run("up", "timescaledb", *options)
     endpoint = f"127.0.0.1:{port},127.0.0.1:{port + 1}"
     assert f"The timescaledb lab runs at {endpoint}." in said
@@ -159,11 +181,23 @@ def test_up_status_up_down_by_the_command_line(own_state: Path) -> None:
     leader, _ = leader_and_replica(cluster)
     assert ask(cluster, leader, "SHOW work_mem") == "8MB"
     assert ask(cluster, leader, "SHOW synchronous_standby_names") == ""
+    logged = "".join(Path(node.log).read_text(errors="replace") for node in cluster.nodes)
+    private = nodes.cluster_dir("timescaledb") / "secrets"
+    passwords = [(private / name).read_text().split()[0].rsplit(":", 1)[1] for name in ("pgpass", "pgpass-application")]
+    assert "SHOW work_mem" in logged, "it logs no statements"
+    assert [each for each in passwords if each in logged] == []
     assert "another settings" in run("up", "timescaledb", "--set", "work_mem=9MB", code=64)
     assert "Patroni" not in run("up", "kafka", "--patroni", "ttl", code=64)
     assert len(postgres_processes(cluster)) > 10
+    shared = segments(cluster)
+    assert len(shared) == 2
+    mapped = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in postgres_processes(cluster))
+    assert "/dev/shm/" not in mapped
+    frozen = freeze_and_orphan(cluster, leader)
+    assert frozen in postgres_processes(cluster)
     assert run("down", "timescaledb") == "The timescaledb lab has ended.\n"
     assert postgres_processes(cluster) == []
+    assert not shared & known_segments()
     assert all_gone()
     assert sorted(path.name for path in nodes.cluster_dir("timescaledb").iterdir() if path.is_dir()) == []
 

@@ -216,6 +216,14 @@ def test_a_replica_is_copied_anew_on_every_network(lab: Cluster) -> None:
     assert primary(lab).id == leader.id
 
 
+def test_a_disk_is_lost_and_made_anew_on_every_network(lab: Cluster) -> None:
+    follows = replica(lab)
+    assert actions.lose_disk("replica", configuration=settings(lab))["node"] == follows.id
+    assert not Path(follows.data_dir).exists()
+    assert actions.heal_nodes(settings(lab)) == {"healed": 1, "nothing_to_do": 0}
+    assert actions.wait_whole(120, configuration=settings(lab))["standbys"] == 1
+
+
 def test_etcd_is_cut_off_from_its_peers_and_has_no_clients(lab: Cluster) -> None:
     with pytest.raises(ActivityFailed, match=r"node 3 \(etcd\) has no clients but its peers, so nothing would be hit"):
         actions.isolate_node("etcd", scope="clients", configuration=settings(lab))
