@@ -130,19 +130,21 @@ def configuration(cluster: Cluster) -> dict[str, str]:
 def let_settle(node: Node) -> None:
     """Have etcd answer before Patroni asks: it would try again after 5 s only."""
     if node.kind == ETCD_KIND:
-        wait_until(lambda: accepts(node.endpoint) or not node.alive, ETCD_S)
+        wait_until(lambda: accepts(_itself(node, DCS)) or not node.alive, ETCD_S)
 
 
 def awaited(cluster: Cluster) -> str:
     """What is still missing until the cluster can be used; empty when it can.
 
     It can when etcd answers, one node leads, the other streams from it on its timeline, and is a synchronous standby
-    if the lab is to have one, and when the application is well.
+    if the lab is to have one, and when the application is well. Behind a proxy the nodes themselves are asked: a proxy
+    has to find out for each connection who makes it, and this asks many times a second. Nodes and application speak
+    through it.
     """
-    if not all(accepts(node.endpoint, REST_TIMEOUT_S) for node in cluster.nodes if node.kind == ETCD_KIND):
+    if not all(accepts(_itself(node, DCS), REST_TIMEOUT_S) for node in cluster.nodes if node.kind == ETCD_KIND):
         return "an answer of etcd"
     servers = _servers(cluster)
-    members = _members(servers[0].listeners[REST])
+    members = _members(_itself(servers[0], REST))
     if isinstance(members, str):
         return f"an answer of Patroni on node {servers[0].id} ({members})"
     roles = {str(member.get("role")): member for member in members}
@@ -165,10 +167,15 @@ def is_complaint(line: str) -> bool:
     return re.search(r"\b(ERROR|FATAL|CRITICAL|PANIC)\b|Exception|error:|\"level\":\"(fatal|panic)\"", line) is not None
 
 
-def _members(rest_port: int) -> list[dict[str, Any]] | str:
+def _itself(node: Node, who: str) -> str:
+    """The address at which a node listens itself."""
+    return f"{LOOPBACK}:{(node.behind or node.listeners)[who]}"
+
+
+def _members(rest: str) -> list[dict[str, Any]] | str:
     """The members of the cluster as one Patroni sees them, or why it does not say."""
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{rest_port}/cluster", timeout=REST_TIMEOUT_S) as answer:
+        with urllib.request.urlopen(f"http://{rest}/cluster", timeout=REST_TIMEOUT_S) as answer:
             found: list[dict[str, Any]] = json.load(answer).get("members", [])
             return found
     except (OSError, ValueError) as error:
