@@ -180,7 +180,11 @@ def argv_of(name: str, given: Any, required: bool = True) -> list[str]:
     if words and not str(words[0]).strip():
         raise UsageError(f"{name} begins with an empty text.", "begin it with the program.")
     if required and not words:
-        raise UsageError(f"{name} is empty, and the target 'command' needs it.", f'write {name} as ["program", ...].')
+        raise UsageError(
+            f"{name} is empty, and the target 'command' needs it.",
+            f'write {name} as ["program", ...]; a shipped experiment takes it from a variable, such as '
+            f"KAFKA_{name.upper()} or TIMESCALEDB_{name.upper()}.",
+        )
     return [str(word) for word in words]
 
 

@@ -250,6 +250,14 @@ def test_an_experiment_that_cannot_be_used(place: Place, change: dict[str, Any],
     assert "Traceback" not in done.stderr
 
 
+def test_a_variable_that_is_no_json_is_named(place: Place) -> None:
+    configuration = {"inject": {"type": "env", "key": "KAFKA_INJECT", "default": "", "env_var_type": "json"}}
+    done = previewed(place, experiment() | {"configuration": configuration}, KAFKA_INJECT="ssh broker-1 stop")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "Error: the variable KAFKA_INJECT is no JSON: Expecting value" in done.stderr
+    assert """Try: write a command as a list: KAFKA_INJECT='["program", "argument", ...]'.""" in done.stderr
+
+
 def test_a_cluster_that_does_not_answer_and_a_file_that_is_not_there(place: Place) -> None:
     done = previewed(place, experiment(), KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     assert (done.returncode, done.stdout) == (69, "")

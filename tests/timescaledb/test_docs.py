@@ -53,3 +53,16 @@ def test_a_tolerance_looks_at_what_the_activity_answers(name: str) -> None:
     example = EXAMPLES[name]
     if example["type"] == "probe":
         assert f'"{example["tolerance"]["target"]}":' in LISTED[name]["doc"]
+
+
+def test_every_variable_that_an_experiment_takes_is_told_of() -> None:
+    experiments = Path(__file__).resolve().parents[2] / "experiments"
+    taken = {
+        it
+        for path in experiments.glob("timescaledb-*.json")
+        for it in re.findall(r'"(TIMESCALEDB_\w+)"', path.read_text())
+    }
+    told = set(
+        re.findall(r"`(TIMESCALEDB_\w+)`", "".join(line for line in PAGE.splitlines() if line.startswith("| `TIME")))
+    )
+    assert told == taken
