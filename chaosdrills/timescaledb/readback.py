@@ -8,6 +8,7 @@ cannot tell what is lost, and is an error; so are two primaries at once, and a c
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator
 
@@ -40,7 +41,7 @@ UNHURRIED = (
 Found = tuple[int, "array[int]"]
 
 
-class ReadBack:
+class ReadBack(ABC):
     """Reads the table of a drill. `foreign` counts rows that are not of it, `damaged` those that are not whole."""
 
     table = ""
@@ -73,9 +74,9 @@ class ReadBack:
         finally:
             session.close()
 
+    @abstractmethod
     def _read_all(self, session: Session, deadline: float, progress: Progress) -> Iterator[Found]:
         """What each stream holds."""
-        raise NotImplementedError
 
     def _require_history(self, session: Session) -> int:
         """The timeline that the primary writes, which must not be older than one that was written to."""

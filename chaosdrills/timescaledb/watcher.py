@@ -42,11 +42,9 @@ class Watcher:
         self._told: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        hosts = client.dsn.hosts
-        clients = [replace(client, dsn=replace(client.dsn, hosts=(host,)), kind=WATCHFUL) for host in hosts]
         self._threads = [
             threading.Thread(target=self._run, args=each, name=f"watcher {each[0].label}", daemon=True)
-            for each in zip(hosts, clients, strict=True)
+            for each in zip(client.dsn.hosts, replace(client, kind=WATCHFUL).each(), strict=True)
         ]
 
     def start(self) -> None:
