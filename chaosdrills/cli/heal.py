@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chaosdrills.cli.services import SERVICES
 from chaosdrills.errors import UnavailableError
 
 if TYPE_CHECKING:
     from chaosdrills.faults.healing import Healing
-
-SERVICES = ("kafka", "timescaledb")
 
 
 @click.command("heal")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chaosdrills.cli.numbers import FiniteRange
+from chaosdrills.cli.services import SERVICES
 from chaosdrills.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from chaosdrills.gameday.drafting import Draft
     from chaosdrills.gameday.drafting_subjects import Subject
 
-SERVICES = ("kafka", "timescaledb")
 ONLY = {"topic": "kafka", "partitions": "kafka", "connections": "timescaledb"}
 
 
@@ -89,7 +89,7 @@ def new(service: str, output: Path | None, force: bool, arguments: tuple[str, ..
     _refuse_others(service, given)
     if sys.stdin.isatty():
         _ask(subject, given)
-    objective = _objective(load_objectives()[service], given)
+    objective = _objective(subject, load_objectives()[service], given)
     fault = given["fault"] or "kill"
     role = given["role"] or drafting.role_of(subject, fault)
     output = output or Path("-".join(filter(None, (service, fault, role))).replace("_", "-") + ".json")
@@ -150,10 +150,10 @@ def _draft(
     return Draft(name, objective, subject, healed=healed, arguments=pairs, workload=workload, **chosen)
 
 
-def _objective(shipped: "Objective", given: dict[str, Any]) -> "Objective":
-    """The service's, with what was given over it; PostgreSQL's failovers lose nothing, whatever a restore may."""
+def _objective(subject: "Subject", shipped: "Objective", given: dict[str, Any]) -> "Objective":
+    """The service's, with what was given over it."""
     own = {key: given[key] for key in ("rto_s", "rpo_s", "max_lost") if given[key] is not None}
-    max_lost = shipped.max_lost or 0 if shipped.service == "timescaledb" else shipped.max_lost
+    max_lost = shipped.max_lost or 0 if subject.loses_nothing else shipped.max_lost
     return replace(shipped, **{"max_lost": max_lost, **own})
 
 

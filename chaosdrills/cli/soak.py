@@ -10,12 +10,10 @@ import click
 
 from chaosdrills.cli.guard import STATUS_OF_VERDICT, ending_as_ctrl_c
 from chaosdrills.cli.numbers import FiniteRange
+from chaosdrills.cli.services import SERVICES
 from chaosdrills.errors import UsageError
 
 HIGHEST_SEED = 999_999
-
-
-SERVICES = ("kafka", "timescaledb")
 
 
 @click.command()

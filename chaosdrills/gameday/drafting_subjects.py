@@ -26,7 +26,8 @@ class Subject:
     network that faults need. `roles` are whom a fault can hit, in words, the first by default; `only_healed` the faults
     and roles from which the service recovers only once healed, `lab_only` the roles that are hit on the lab alone, and
     by which faults. `endpoint` is the configuration's key of the cluster, which `variable` overrides, `spread` the
-    workload's argument of how many streams there are, by default `streams`.
+    workload's argument of how many streams there are, by default `streams`. `loses_nothing`: its failovers may lose no
+    record where its objectives, which are about restores too, do not say how many.
     """
 
     service: str
@@ -44,6 +45,7 @@ class Subject:
     networks: Mapping[str, str] = field(default_factory=dict)
     only_healed: frozenset[str] = frozenset()
     lab_only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    loses_nothing: bool = False
 
     @property
     def id_argument(self) -> str:
@@ -137,5 +139,6 @@ TIMESCALEDB = Subject(
     networks={"isolate": "isolable"},
     only_healed=frozenset({"etcd", "hold_back_wal"}),
     lab_only={"etcd": ("kill", "stop", "pause", "isolate")},
+    loses_nothing=True,
 )
 SUBJECTS = {subject.service: subject for subject in (KAFKA, TIMESCALEDB)}

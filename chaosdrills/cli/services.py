@@ -1,0 +1,3 @@
+"""The services that commands can be told of, known here without importing what knows them."""
+
+SERVICES = ("kafka", "timescaledb")
