@@ -150,7 +150,7 @@ class Run:
         with open(folder / "output", "w") as output, open(folder / "log", "w") as log:
             self.process = subprocess.Popen(
                 argv, cwd=folder, env=self.env, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=log, start_new_session=True, preexec_fn=_preparer(file_bytes),
+                stdout=output, stderr=log, start_new_session=True, preexec_fn=_limiter(file_bytes),
             )  # fmt: skip
 
     @property
@@ -288,15 +288,11 @@ def environment(place: Place, folder: Path, more: dict[str, str]) -> dict[str, s
     }
 
 
-def _preparer(file_bytes: int | None) -> Callable[[], None]:
-    """Bounds every file that a child writes, as a full disk would; has Ctrl-C reach it wherever the tests run."""
-
-    def prepare() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background of a shell ignore it
-        if file_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-
-    return prepare
+def _limiter(file_bytes: int | None) -> Callable[[], None] | None:
+    """Bounds every file that a child writes, as a full disk would."""
+    if file_bytes is None:
+        return None
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
 
 def _pids() -> list[int]:

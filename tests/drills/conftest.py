@@ -65,3 +65,12 @@ def place(lab: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
             run.end_all()
         lab.drills("heal", "--force")
         lab.service.wait(lab.way)
+
+
+@pytest.fixture
+def ended(started: dict[str, Run], request: pytest.FixtureRequest) -> Run:
+    """One of the drills that a file has `started` together, at its end."""
+    run = started[request.param]
+    run.end()
+    assert run.living() == []
+    return run

@@ -72,14 +72,6 @@ def started(lab: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
         run.end_all()
 
 
-@pytest.fixture
-def ended(started: dict[str, Run], request: pytest.FixtureRequest) -> Run:
-    run = started[request.param]
-    run.end()
-    assert run.living() == []
-    return run
-
-
 @pytest.mark.parametrize("ended", ["pause"], indirect=True)
 def test_another_extensions_fault_is_marked_and_measured(ended: Run) -> None:
     assert ended.status == 0, ended.log

@@ -89,14 +89,6 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]
             server.close()
 
 
-@pytest.fixture
-def ended(started: dict[str, Run], request: pytest.FixtureRequest) -> Run:
-    run = started[request.param]
-    run.end()
-    assert run.living() == []
-    return run
-
-
 def row(run: Run) -> dict[str, object]:
     found: dict[str, object] = next(one for one in run.summary["objectives"] if one["name"] == "max_unavailable_s")
     return found
