@@ -1,0 +1,207 @@
+"""The Redis client, in which every wait is bounded. The only module that imports redis-py and hiredis.
+
+redis-py makes a connection: names, TLS, login, database. Then hiredis reads and writes the protocol (RESP2) on its
+socket: in a `Session`, one command at a time; or without waiting (`chaosdrills.redis.line`). No message here shows a
+password.
+"""
+
+import re
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from chaosdrills.errors import UnavailableError
+from chaosdrills.redis.url import Login
+
+try:
+    import hiredis
+    import redis
+    from hiredis import pack_command as packed
+    from redis.backoff import NoBackoff
+    from redis.connection import Connection, SSLConnection
+    from redis.retry import Retry
+except ImportError as missing:
+    raise UnavailableError(
+        f"the Redis driver is not installed: {missing}.", "run pip install 'chaosdrills[redis]'."
+    ) from missing
+
+__all__ = ["Reply", "ReplyError"]
+
+Reply = Any
+ReplyError = hiredis.ReplyError
+CHUNK_BYTES = 65_536
+_CODE = re.compile(r"-?([A-Z]{3,})\b ?")
+# What no waiting mends, by the code of the answer or, of redis-py's own errors, by their words.
+FINAL_CODES = frozenset({"WRONGPASS", "NOAUTH", "NOPERM", "DENIED"})
+_FINAL = re.compile(
+    r"[Aa]uthentication|invalid username-password|invalid password|protected mode|certificate|SSL|"
+    r"wrong version number|DB index is out of range|no password is set|without any password"
+)
+_HINTS = {
+    "LOADING": "it is loading its data from disk: wait until it has, and see how long that takes.",
+    "OOM": "its maxmemory is reached: make room, or raise it.",
+    "MISCONF": "it cannot write its snapshot: look at its log and its disk.",
+    "READONLY": "it is a replica: name the primary, or all servers, or Sentinel in the URL (REDIS_URL).",
+    "NOPERM": "grant it to the drill's user (ACL SETUSER), or use another user.",
+    "DENIED": "it is in protected mode: give it a password, or bind it to the address that is used.",
+    "WRONGPASS": "check user and password in REDIS_URL.",
+    "NOAUTH": "give the password in REDIS_URL, or its file as passfile.",
+    "MOVED": "name a Redis that is no cluster.",
+}
+
+
+class ServerError(UnavailableError):
+    """What a server answered to a command: `code` is the answer's first word, empty where the connection was lost."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message, _HINTS.get(code, "look at the server's log."))
+        self.code = code
+
+
+class SilenceError(ServerError):
+    """A server that has not answered in time: it may do what it was asked all the same."""
+
+
+class ConnectionRefused(Exception):
+    """A connection was not made: `final` if trying again will not help (a wrong password, TLS against none)."""
+
+    def __init__(self, why: str, code: str = "") -> None:
+        super().__init__(why)
+        self.code = code
+        self.hint = _HINTS.get(code, "")
+        self.final = code in FINAL_CODES or (not code and _FINAL.search(why) is not None)
+
+
+def joined(words: Sequence[str | bytes | int]) -> bytes:
+    """A command as it is sent."""
+    sent: bytes = packed(tuple(words))  # type: ignore[arg-type]  # hiredis takes any number of words
+    return sent
+
+
+def versions() -> dict[str, str]:
+    """The versions of redis-py and hiredis."""
+    return {"redis_py": redis.__version__, "hiredis": hiredis.__version__}
+
+
+def code_of(error: Exception) -> str:
+    """The code of an error that a server answered: its first word, if that is in capitals."""
+    found = _CODE.match(str(error))
+    return found[1] if found and found[1] != "ERR" else ""
+
+
+def said(error: Exception) -> str:
+    """What a server answered, without the code and on one line."""
+    text = str(error)
+    bare = text.removeprefix("ERR ").removeprefix("-")
+    code = code_of(error)
+    return re.sub(r"\s+", " ", bare.removeprefix(f"{code} ") if code else bare).strip().rstrip(".") or text
+
+
+class Session:
+    """One connection to the server at `address`, used by one thread, one command at a time. Answers are bytes."""
+
+    def __init__(self, address: str, login: Login, name: str, timeout_s: float) -> None:
+        self.address = address
+        self._connection = _made(address, login, name, timeout_s)
+        self.socket: socket.socket = self._connection._get_socket()
+        self._reader = hiredis.Reader()
+
+    def do(self, *words: str | bytes | int, timeout_s: float) -> Reply:
+        """What the server answers. Raises `ServerError`; a server that is too slow is hung up on."""
+        (answer,) = self.do_all([words], timeout_s)
+        return answer
+
+    def do_all(self, commands: Sequence[Sequence[str | bytes | int]], timeout_s: float) -> list[Reply]:
+        """What the server answers to several commands that are sent at once. Raises `ServerError` for the first."""
+        answers = self.try_all(commands, timeout_s)
+        for words, answer in zip(commands, answers, strict=True):
+            if isinstance(answer, ReplyError):
+                what = " ".join(str(it) for it in words[:2]) if words[0] in _TWO_WORDS else str(words[0])
+                raise ServerError(f"{self.address} refuses {what}: {said(answer)}.", code_of(answer))
+        return answers
+
+    def try_all(self, commands: Sequence[Sequence[str | bytes | int]], timeout_s: float) -> list[Reply]:
+        """The same, with answers that are errors among them. Raises `ServerError` if the connection is lost."""
+        found: list[Reply] = []
+        deadline = time.monotonic() + timeout_s
+        try:
+            self._wait(deadline)
+            self.socket.sendall(b"".join(map(joined, commands)))
+            while len(found) < len(commands):
+                answer = self._reader.gets()
+                if answer is False:
+                    self._receive(deadline)
+                else:
+                    found.append(answer)
+        except TimeoutError as error:
+            self.close()
+            raise SilenceError(f"the server at {self.address} did not answer within {timeout_s:g} s.") from error
+        except (OSError, hiredis.ProtocolError) as error:
+            self.close()
+            raise ServerError(f"the connection to {self.address} was lost: {_reason(error)}.") from error
+        return found
+
+    def close(self) -> None:
+        """End the connection. Idempotent."""
+        self._connection.disconnect()
+
+    def _wait(self, deadline: float) -> None:
+        self.socket.settimeout(max(0.001, deadline - time.monotonic()))
+
+    def _receive(self, deadline: float) -> None:
+        self._wait(deadline)
+        data = self.socket.recv(CHUNK_BYTES)
+        if not data:
+            raise ConnectionResetError("the server closed it")
+        self._reader.feed(data)
+
+
+_TWO_WORDS = ("SENTINEL", "CLIENT", "CONFIG", "ACL", "COMMAND", "MEMORY", "CLUSTER", "SCRIPT")
+
+
+def _made(address: str, login: Login, name: str, timeout_s: float) -> Any:
+    """A connection that redis-py has made. Raises `ConnectionRefused`."""
+    host, _, port = address.rpartition(":")
+    kind = Connection if login.tls is None else SSLConnection
+    try:
+        connection = kind(
+            host=host.strip("[]"), port=int(port), db=login.db, username=login.username or None,
+            password=login.password or None, client_name=name, socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s, protocol=2, driver_info=None, retry=Retry(NoBackoff(), 0),
+            **(login.tls or {}),
+        )  # fmt: skip
+        connection.connect()  # type: ignore[no-untyped-call]
+        return connection
+    except redis.exceptions.RedisError as error:
+        raise ConnectionRefused(_why(error, login.tls is not None), _code_of_its(error)) from error
+    except OSError as error:
+        raise ConnectionRefused(_reason(error)) from error
+
+
+def _why(error: Exception, by_tls: bool) -> str:
+    """redis-py's words, without the address that is known already."""
+    text = re.sub(r"^Error -?\w+ connecting to \S+\. ", "", str(error)).strip().rstrip(".")
+    if isinstance(error, redis.exceptions.TimeoutError):
+        return "does not answer" + (", or not by TLS" if by_tls else "")
+    return re.sub(r"\s+", " ", text.lower() if text == "Connection refused" else text) or type(error).__name__
+
+
+def _code_of_its(error: Exception) -> str:
+    """The server's code, of which redis-py makes a class of its own."""
+    kinds = redis.exceptions
+    known = {
+        kinds.AuthenticationError: "WRONGPASS",
+        kinds.NoPermissionError: "NOPERM",
+        kinds.BusyLoadingError: "LOADING",
+        kinds.ReadOnlyError: "READONLY",
+    }
+    found = next((code for kind, code in known.items() if isinstance(error, kind)), "")
+    if found == "WRONGPASS" and "required" in str(error).lower():
+        return "NOAUTH"
+    text = str(error)
+    return found or ("DENIED" if "protected mode" in text else code_of(error))
+
+
+def _reason(error: Exception) -> str:
+    return re.sub(r"\s+", " ", getattr(error, "strerror", None) or str(error)).strip().rstrip(".")
