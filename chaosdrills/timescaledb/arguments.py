@@ -7,9 +7,9 @@ from typing import Any
 
 from chaosdrills.core.values import count, mapping, refuse_unknown, seconds_of_a_day, truth
 from chaosdrills.errors import UsageError
+from chaosdrills.observe.payload import filler
 from chaosdrills.timescaledb.dsn import CLIENTS, CONNECT_TIMEOUT_S, PLAIN, WATCHFUL, Dsn
 from chaosdrills.timescaledb.patroni import Patroni, patroni_of
-from chaosdrills.timescaledb.payload import filler
 from chaosdrills.timescaledb.way import of_libpq
 
 REPLICA, PRIMARY, NOTHING = READ_FROM = ("replica", "primary", "nothing")

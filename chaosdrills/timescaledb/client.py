@@ -1,7 +1,7 @@
 """The PostgreSQL client: libpq without blocking, in which every wait is bounded. The only module that imports psycopg.
 
 `Opening` is a connection that is being made, `Session` one that answers one query at a time; the load works on the
-`PGconn` itself (`chaosdrills.timescaledb.sending`). No message here shows a connection string.
+`PGconn` itself (`chaosdrills.observe.sending`). No message here shows a connection string.
 """
 
 import re

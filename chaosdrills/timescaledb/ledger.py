@@ -1,15 +1,15 @@
 """The drill's ledger: a table in a schema of its own, and what is known of the server that it is made on.
 
 ``ledger(id, written_at, drill, stream, seq, payload, checksum)``: `id` is drawn by the server, in the order in which it
-took the rows of a stream; the rest is in `chaosdrills.timescaledb.payload`. Nothing is unique, so that what is written
+took the rows of a stream; the rest is in `chaosdrills.observe.payload`. Nothing is unique, so that what is written
 twice is found twice. Where the extension TimescaleDB is in the database, it is a hypertable.
 """
 
 from typing import Any
 
 from chaosdrills.errors import UsageError
+from chaosdrills.observe.payload import filler
 from chaosdrills.timescaledb.client import ServerError, Session
-from chaosdrills.timescaledb.payload import filler
 
 TABLE = "ledger"
 STATEMENT = "chaosdrills_insert"

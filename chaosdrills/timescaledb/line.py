@@ -5,20 +5,14 @@ are numbers; what each sends is `Writing`'s to say.
 """
 
 from collections import deque
-from collections.abc import Callable
 
 from chaosdrills.core.history import Outcome
+from chaosdrills.observe.sending import Lost, Settle
 from chaosdrills.timescaledb.client import ExecStatus, PGconn, PGresult, PsycopgError, error_of
 from chaosdrills.timescaledb.connecting import Made
 from chaosdrills.timescaledb.outcomes import NOT_WRITABLE, is_cancelled_wait, outcome_of
 from chaosdrills.timescaledb.register import NOT_APPLIED
 from chaosdrills.timescaledb.writing import Writing
-
-Settle = Callable[[int, Outcome], None]
-
-
-class Lost(Exception):
-    """The connection is of no use any more, and why."""
 
 
 class Line:
@@ -42,6 +36,11 @@ class Line:
         self._guarded = writing.guarded
         self._outcome = Outcome.OK
         self._why = ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self.pgconn is not None
 
     def adopt(self, made: Made) -> None:
         """Use a connection from now on."""

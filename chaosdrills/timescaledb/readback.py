@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from chaosdrills.core.history import NO_SEQ
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.clock import boottime_ns
+from chaosdrills.observe.payload import Opener
 from chaosdrills.observe.workload import Progress, Survivors
 from chaosdrills.timescaledb import ledger, overview, register
 from chaosdrills.timescaledb.arguments import Arguments
 from chaosdrills.timescaledb.client import Row, ServerError, Session
 from chaosdrills.timescaledb.finding import PRIMARY, Client
-from chaosdrills.timescaledb.payload import Opener
 
 logger = logging.getLogger(__name__)
 

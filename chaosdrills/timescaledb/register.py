@@ -8,10 +8,10 @@ changes nothing is answered with `NOT_APPLIED`.
 from collections.abc import Callable
 
 from chaosdrills.core.history import NO_SEQ
+from chaosdrills.observe.payload import filler
 from chaosdrills.timescaledb.arguments import REPLICA, Arguments
 from chaosdrills.timescaledb.client import ServerError, Session
 from chaosdrills.timescaledb.finding import PRIMARY, STANDBY, Client, is_standby
-from chaosdrills.timescaledb.payload import filler
 
 TABLE = "register"
 COLUMNS = """(

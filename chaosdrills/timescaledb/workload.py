@@ -15,16 +15,18 @@ from typing import Any
 from chaosdrills.core.history import StreamKind
 from chaosdrills.errors import DrillError
 from chaosdrills.observe.register_reader import RegisterReader
+from chaosdrills.observe.sending import Sending
 from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
 from chaosdrills.timescaledb import ledger, overview, register
 from chaosdrills.timescaledb.arguments import NOTHING, Arguments
 from chaosdrills.timescaledb.client import Session, versions
+from chaosdrills.timescaledb.connecting import PrimaryConnector
 from chaosdrills.timescaledb.failover import Failover
 from chaosdrills.timescaledb.finding import PRIMARY, Client
+from chaosdrills.timescaledb.line import Line
 from chaosdrills.timescaledb.readback import LedgerReadBack, ReadBack, RegisterReadBack
 from chaosdrills.timescaledb.reader import Reader
 from chaosdrills.timescaledb.register import RegisterSource
-from chaosdrills.timescaledb.sending import Sending
 from chaosdrills.timescaledb.watcher import Watcher
 from chaosdrills.timescaledb.writing import LedgerWriting, RegisterWriting
 
@@ -53,7 +55,10 @@ class TimescaleDBWorkload:
         self.stream_kind: StreamKind = "register" if self._overwrites else "log"
         self._writing: LedgerWriting | RegisterWriting
         self._writing = (RegisterWriting if self._overwrites else LedgerWriting)(self._arguments, drill_id)
-        self._sending = Sending(self._arguments, self._writing, self._client)
+        self._connector = PrimaryConnector(self._writing.statement, self._client)
+        lines = [Line(it, self._arguments.pipeline, self._writing) for it in range(self._arguments.connections)]
+        answer_s = self._arguments.answer_timeout_s if self._arguments.watchful else None
+        self._sending = Sending(lines, self._writing, self._connector, answer_s)
         self._watcher: Watcher | None = None
         patroni = self._arguments.its_patroni
         self._failover = Failover(self._client, patroni) if patroni is not None else None
@@ -132,7 +137,7 @@ class TimescaleDBWorkload:
 
     def trouble(self) -> str:
         """The last trouble of the connections."""
-        return self._sending.trouble or self._sending.connector.trouble
+        return self._sending.trouble or self._connector.trouble
 
     def abandon(self) -> None:
         """Close the connections."""
@@ -150,7 +155,7 @@ class TimescaleDBWorkload:
     def read_back(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
         """Read the whole table through a fresh connection."""
         kind = RegisterReadBack if self._overwrites else LedgerReadBack
-        timelines = self._sending.connector.timelines
+        timelines = self._connector.timelines
         self._read_back = kind(self._arguments, self._drill_id, self._client, timelines, self._writing.streams)
         return self._read_back.run(timeout_s, progress)
 
@@ -159,7 +164,7 @@ class TimescaleDBWorkload:
         found: dict[str, Any] = {
             "schema": self._arguments.schema,
             "connections_lost": self._sending.lost,
-            "timelines": list(self._sending.connector.timelines),
+            "timelines": list(self._connector.timelines),
         }
         if self._made and not self._arguments.keep_schema:
             found["stays"] = ledger.remains(self._arguments.schema)
@@ -175,7 +180,7 @@ class TimescaleDBWorkload:
         seen = [] if self._watcher is None else list(self._watcher.checks())
         seen += [("loss can be seen", False, HIDDEN)] if self._hides_loss else []
         seen += [] if self._failover is None else self._failover.checks()
-        timelines = self._sending.connector.timelines
+        timelines = self._connector.timelines
         if timelines == sorted(timelines):
             return seen
         shown = ", ".join(map(str, timelines))
@@ -185,7 +190,7 @@ class TimescaleDBWorkload:
     def close(self, done: bool) -> None:
         """Stop reading and writing; drop the schema of a whole drill if it is not to be kept."""
         self.end_reading()
-        self._sending.connector.stop()
+        self._connector.stop()
         if not self._made or self._arguments.keep_schema:
             return
         if not done:

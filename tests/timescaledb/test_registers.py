@@ -9,8 +9,8 @@ from chaosdrills.core.history import Outcome, by_stream
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import wait_until
+from chaosdrills.observe.payload import Seal, filler
 from chaosdrills.timescaledb.dsn import Dsn
-from chaosdrills.timescaledb.payload import Seal, filler
 from chaosdrills.timescaledb.register import upsert_of
 from tests.observe.register_conformance import RegisterConformance, figures
 from tests.timescaledb.conftest import Drill, StartDrill

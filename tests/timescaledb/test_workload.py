@@ -15,11 +15,11 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.processes import family_of, send_signal, wait_gone, wait_until
 from chaosdrills.lab.postgresql_programs import find_programs
+from chaosdrills.observe.payload import Seal, filler
 from chaosdrills.timescaledb import actions, probes
 from chaosdrills.timescaledb.arguments import Arguments
 from chaosdrills.timescaledb.dsn import Dsn
 from chaosdrills.timescaledb.finding import Client
-from chaosdrills.timescaledb.payload import Seal, filler
 from chaosdrills.timescaledb.readback import LedgerReadBack
 from tests.timescaledb.conftest import StartDrill
 from tests.timescaledb.servers import dsn_of, primary, replica, schemas, session, settings, superuser, wait_whole

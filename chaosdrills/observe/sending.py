@@ -1,27 +1,26 @@
 """Sending: writes over several connections in turn, and what became of each. It never waits.
 
-Write k goes over connection k mod n. While a connection is being made again, what falls due on it was
-not sent, and has failed; `chaosdrills.timescaledb.connecting` makes it, in a thread of its own.
+A *lane* is one connection at a time; write k goes over lane k mod n. While a connection is being made again, what falls
+due on its lane was not sent, and has failed; `chaosdrills.observe.connecting` makes it, in a thread of its own. How a
+connection is written to and understood is the service's `Line`, what is written its `Writing`.
 """
 
 import logging
 import select
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from chaosdrills.core.history import NO_TIME, NS, Outcome
+from chaosdrills.core.history import NO_TIME, NS, Ints, Outcome
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.host.processes import wait_until
+from chaosdrills.observe.connecting import Connector, Made
 from chaosdrills.observe.in_flight import InFlight
 from chaosdrills.observe.workload import Page
-from chaosdrills.timescaledb.arguments import Arguments
-from chaosdrills.timescaledb.connecting import Connector
-from chaosdrills.timescaledb.finding import Client
-from chaosdrills.timescaledb.line import Line, Lost
-from chaosdrills.timescaledb.writing import Writing
 
 logger = logging.getLogger(__name__)
 
@@ -29,17 +28,78 @@ LOOK_NS = NS // 10
 TELL_AGAIN_S = 10.0
 
 
-class Sending:
-    """The connections of a drill. What became of writes is noted in `page`."""
+Settle = Callable[[int, Outcome], None]
+M_in = TypeVar("M_in", bound=Made, contravariant=True)
+M = TypeVar("M", bound=Made)
 
-    def __init__(self, arguments: Arguments, writing: Writing, client: Client) -> None:
+
+class Lost(Exception):
+    """The connection is of no use any more, and why."""
+
+
+class Line(Protocol[M_in]):
+    """The connection of the lane `stream`, with its socket's `descriptor` while it is `connected`.
+
+    `waiting` are the numbers that are still to be sent, `sent` (number, instant) those without an answer. `refusal` is
+    what the server last said of a write that it did not take, `unflushed` whether the socket has not taken all.
+    """
+
+    stream: int
+    address: str
+    refusal: str
+    waiting: deque[int]
+    sent: deque[tuple[int, int]]
+    descriptor: int
+    unflushed: bool
+
+    @property
+    def connected(self) -> bool: ...
+
+    def adopt(self, made: M_in) -> None:
+        """Use a connection from now on."""
+
+    def push(self, now_ns: int) -> None:
+        """Send what waits, as far as may be unanswered. Raises `Lost`."""
+
+    def receive(self, settle: Settle) -> None:
+        """Take in what was answered. Raises `Lost`, after what came before it was settled."""
+
+    def drop(self) -> tuple[list[int], list[int]]:
+        """Close the connection; returns the numbers that were sent and those that were not."""
+
+
+class Writing(Protocol):
+    """What becomes of writes in the history. Writes are numbers, in the order in which they fall due."""
+
+    def begin(self, page: Page) -> None:
+        """The load begins; new streams are declared on `page`."""
+
+    def take(self, first: int, intended_ns: Sequence[int]) -> None:
+        """Writes from number `first` on are due at these instants."""
+
+    def lost(self, lane: int) -> None:
+        """The lane has lost its connection."""
+
+    def settle(self, numbers: Ints) -> tuple[Ints, Ints]:
+        """The streams and seqs of writes that have their outcome."""
+
+
+class Sending(Generic[M]):
+    """The connections of a drill. What became of writes is noted in `page`.
+
+    An answer that takes longer than `answer_s` (None: nobody minds) costs its connection.
+    """
+
+    def __init__(
+        self, lines: Sequence[Line[M]], writing: Writing, connector: Connector[M], answer_s: float | None
+    ) -> None:
         self._writing = writing
-        self._lines = [Line(it, arguments.pipeline, writing) for it in range(arguments.connections)]
+        self._lines = lines
         self._in_flight = InFlight()
-        self._answer_ns = round(arguments.answer_timeout_s * NS) if arguments.watchful else None
-        self.connector = Connector(writing.statement, client)
+        self._answer_ns = None if answer_s is None else round(answer_s * NS)
+        self.connector = connector
         self._settled: dict[Outcome, list[int]] = {outcome: [] for outcome in Outcome}
-        self._by_descriptor: dict[int, Line] = {}
+        self._by_descriptor: dict[int, Line[M]] = {}
         self._poll = select.poll()
         self._poll.register(self.connector.descriptor, select.POLLIN)
         self._looked_ns = 0
@@ -55,10 +115,10 @@ class Sending:
 
         def all_made() -> bool:
             self._adopt()
-            return all(line.pgconn is not None for line in self._lines)
+            return all(line.connected for line in self._lines)
 
         if not wait_until(all_made, timeout_s, 0.005):
-            made = sum(line.pgconn is not None for line in self._lines)
+            made = sum(line.connected for line in self._lines)
             raise UnavailableError(
                 f"only {made} of {len(self._lines)} connections were made within {timeout_s:.0f} s: "
                 f"{self.connector.trouble or 'the server is slow.'}",
@@ -85,7 +145,7 @@ class Sending:
         end, now_ns = first + len(intended_ns), boottime_ns()
         for number in range(first, end):
             line = self._lines[number % count]
-            if line.pgconn is None:
+            if not line.connected:
                 self._settled[Outcome.FAILED].append(number)
             else:
                 line.waiting.append(number)
@@ -139,7 +199,7 @@ class Sending:
             self._by_descriptor[line.descriptor] = line
             self._poll.register(line.descriptor, select.POLLIN)
 
-    def _serve(self, line: Line, now_ns: int) -> None:
+    def _serve(self, line: Line[M], now_ns: int) -> None:
         try:
             line.receive(lambda number, outcome: self._settled[outcome].append(number))
         except Lost as lost:
@@ -152,7 +212,7 @@ class Sending:
         else:
             self._watch(line)
 
-    def _push(self, line: Line, now_ns: int) -> None:
+    def _push(self, line: Line[M], now_ns: int) -> None:
         try:
             line.push(now_ns)
         except Lost as lost:
@@ -160,9 +220,9 @@ class Sending:
         else:
             self._watch(line)
 
-    def _watch(self, line: Line) -> None:
+    def _watch(self, line: Line[M]) -> None:
         """Wait for the socket to take more only where it has not taken all."""
-        if line.pgconn is not None:
+        if line.connected:
             self._poll.modify(line.descriptor, select.POLLIN | (select.POLLOUT if line.unflushed else 0))
 
     def _give_up_silent(self, now_ns: int) -> None:
@@ -170,14 +230,14 @@ class Sending:
             if self._answer_ns and line.sent and now_ns - line.sent[0][1] > self._answer_ns:
                 self._lose(line, f"no answer for {self._answer_ns / NS:g} s")
 
-    def _tell_refusal(self, line: Line) -> None:
-        """Say why an insert was not taken, every 10 s at most: all may be refused, for long."""
-        self.trouble, line.refusal = f"{line.address} refused an insert: {line.refusal}", ""
+    def _tell_refusal(self, line: Line[M]) -> None:
+        """Say why a write was not taken, every 10 s at most: all may be refused, for long."""
+        self.trouble, line.refusal = f"{line.address} refused a write: {line.refusal}", ""
         if time.monotonic() - self._told_at >= TELL_AGAIN_S:
             self._told_at = time.monotonic()
             logger.warning("%s", self.trouble)
 
-    def _lose(self, line: Line, why: str) -> None:
+    def _lose(self, line: Line[M], why: str) -> None:
         """Settle what a lost connection leaves, and ask for another one."""
         self._forget(line)
         sent, waiting = line.drop()
@@ -192,7 +252,7 @@ class Sending:
         self._writing.lost(line.stream)
         self.connector.ask(line.stream)
 
-    def _forget(self, line: Line) -> None:
+    def _forget(self, line: Line[M]) -> None:
         if self._by_descriptor.pop(line.descriptor, None) is not None:
             self._poll.unregister(line.descriptor)
         line.descriptor = -1

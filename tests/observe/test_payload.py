@@ -5,7 +5,7 @@ import zlib
 import pytest
 
 from chaosdrills.errors import UsageError
-from chaosdrills.timescaledb.payload import Opener, Seal, filler
+from chaosdrills.observe.payload import Opener, Seal, filler
 
 
 def test_a_checksum_is_that_of_drill_stream_payload_and_seq() -> None:
