@@ -50,10 +50,12 @@ class Line(Protocol[M_in]):
     waiting: deque[int]
     sent: deque[tuple[int, int]]
     descriptor: int
-    unflushed: bool
 
     @property
     def connected(self) -> bool: ...
+
+    @property
+    def unflushed(self) -> bool: ...
 
     def adopt(self, made: M_in) -> None:
         """Use a connection from now on."""

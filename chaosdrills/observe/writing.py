@@ -19,6 +19,7 @@ class LogWriting:
 
     def __init__(self, drill_id: str, lanes: int, payload_bytes: int) -> None:
         self.streams = lanes
+        self._due = 0
         payload = filler(payload_bytes)
         self._seals = [Seal(drill_id, stream, payload) for stream in range(lanes)]
 
@@ -26,7 +27,12 @@ class LogWriting:
         """Its streams are there from the beginning."""
 
     def take(self, first: int, intended_ns: Sequence[int]) -> None:
-        """Nothing is to be kept."""
+        """Each is the next of its stream."""
+        self._due = first + len(intended_ns)
+
+    def newest(self, stream: int) -> int:
+        """The newest seq of a stream that was due, -1 before there is one; for any thread."""
+        return (self._due - 1 - stream) // self.streams if self._due > stream else -1
 
     def lost(self, lane: int) -> None:
         """The stream goes on over the next connection."""

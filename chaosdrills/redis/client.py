@@ -8,7 +8,7 @@ password.
 import re
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chaosdrills.errors import UnavailableError
@@ -98,6 +98,25 @@ def said(error: Exception) -> str:
     return re.sub(r"\s+", " ", bare.removeprefix(f"{code} ") if code else bare).strip().rstrip(".") or text
 
 
+class Parser:
+    """Takes the protocol in as it comes, and gives whole answers."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader()
+
+    def feed(self, data: bytes) -> None:
+        """Take in what was received."""
+        self._reader.feed(data)
+
+    def answers(self) -> Iterator[Reply]:
+        """The answers that are whole. Raises `ServerError` for what is no answer of a Redis."""
+        try:
+            while (answer := self._reader.gets()) is not False:
+                yield answer
+        except hiredis.ProtocolError as error:
+            raise ServerError(f"an answer that no Redis gives: {error}.") from error
+
+
 class Session:
     """One connection to the server at `address`, used by one thread, one command at a time. Answers are bytes."""
 
@@ -105,7 +124,7 @@ class Session:
         self.address = address
         self._connection = _made(address, login, name, timeout_s)
         self.socket: socket.socket = self._connection._get_socket()
-        self._reader = hiredis.Reader()
+        self._parser = Parser()
 
     def do(self, *words: str | bytes | int, timeout_s: float) -> Reply:
         """What the server answers. Raises `ServerError`; a server that is too slow is hung up on."""
@@ -129,15 +148,12 @@ class Session:
             self._wait(deadline)
             self.socket.sendall(b"".join(map(joined, commands)))
             while len(found) < len(commands):
-                answer = self._reader.gets()
-                if answer is False:
-                    self._receive(deadline)
-                else:
-                    found.append(answer)
+                self._receive(deadline)
+                found += self._parser.answers()
         except TimeoutError as error:
             self.close()
             raise SilenceError(f"the server at {self.address} did not answer within {timeout_s:g} s.") from error
-        except (OSError, hiredis.ProtocolError) as error:
+        except OSError as error:
             self.close()
             raise ServerError(f"the connection to {self.address} was lost: {_reason(error)}.") from error
         return found
@@ -154,7 +170,7 @@ class Session:
         data = self.socket.recv(CHUNK_BYTES)
         if not data:
             raise ConnectionResetError("the server closed it")
-        self._reader.feed(data)
+        self._parser.feed(data)
 
 
 _TWO_WORDS = ("SENTINEL", "CLIENT", "CONFIG", "ACL", "COMMAND", "MEMORY", "CLUSTER", "SCRIPT")

@@ -14,18 +14,19 @@ from typing import Any
 
 from chaosdrills.core.history import StreamKind
 from chaosdrills.errors import DrillError
+from chaosdrills.observe.log_reader import LogReader
 from chaosdrills.observe.register_reader import RegisterReader
 from chaosdrills.observe.sending import Sending
 from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
 from chaosdrills.timescaledb import ledger, overview, register
-from chaosdrills.timescaledb.arguments import NOTHING, Arguments
+from chaosdrills.timescaledb.arguments import NOTHING, REPLICA, Arguments
 from chaosdrills.timescaledb.client import Session, versions
 from chaosdrills.timescaledb.connecting import PrimaryConnector
 from chaosdrills.timescaledb.failover import Failover
 from chaosdrills.timescaledb.finding import PRIMARY, Client
 from chaosdrills.timescaledb.line import Line
 from chaosdrills.timescaledb.readback import LedgerReadBack, ReadBack, RegisterReadBack
-from chaosdrills.timescaledb.reader import Reader
+from chaosdrills.timescaledb.reader import LedgerSource
 from chaosdrills.timescaledb.register import RegisterSource
 from chaosdrills.timescaledb.watcher import Watcher
 from chaosdrills.timescaledb.writing import LedgerWriting, RegisterWriting
@@ -62,7 +63,7 @@ class TimescaleDBWorkload:
         self._watcher: Watcher | None = None
         patroni = self._arguments.its_patroni
         self._failover = Failover(self._client, patroni) if patroni is not None else None
-        self._reader: Reader | RegisterReader | None = None
+        self._reader: LogReader[Session] | RegisterReader | None = None
         self._read_back: ReadBack | None = None
         self._made = False
         self._hides_loss = False
@@ -107,12 +108,14 @@ class TimescaleDBWorkload:
             self._reader = self._reader_on(reader_page)
             self._reader.start()
 
-    def _reader_on(self, page: Page) -> Reader | RegisterReader:
+    def _reader_on(self, page: Page) -> LogReader[Session] | RegisterReader:
         if isinstance(self._writing, RegisterWriting):
             registers, source = self._writing.registers, RegisterSource(self._arguments, self._client)
             rate_per_s, patience_s = self._arguments.reads_per_s, self._arguments.answer_timeout_s
             return RegisterReader(registers, rate_per_s, patience_s, source, page)
-        return Reader(self._arguments, self._drill_id, self._client, page)
+        wants_standby = self._arguments.read_from == REPLICA
+        logs = LedgerSource(self._arguments, self._client)
+        return LogReader(self._arguments.connections, logs, wants_standby, page)
 
     @property
     def in_flight(self) -> int:

@@ -1,0 +1,188 @@
+"""The read-back: which of the drill's keys are there after the drill, through a fresh connection to whoever leads then.
+
+Before it reads, all other connections of the drill must be gone: a command that a server has not looked at yet would
+turn up later. Then all keys are scanned: SCAN finds every key that is there from its beginning to its end. Keys have no
+order, so survivors are given in that of their seqs.
+
+A server that leads no longer at the end, keys that were evicted, and keys that expire, cannot tell what is lost: these
+are errors; so are two servers that lead, where nobody says which of them counts.
+"""
+
+import logging
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+
+from chaosdrills.core.history import NO_SEQ
+from chaosdrills.errors import UnavailableError
+from chaosdrills.host.clock import boottime_ns
+from chaosdrills.observe.payload import Opener
+from chaosdrills.observe.workload import Progress, Survivors
+from chaosdrills.redis import keys
+from chaosdrills.redis.client import ConnectionRefused, ServerError, Session
+from chaosdrills.redis.finding import PRIMARY, REPLICA, Client, why_not
+from chaosdrills.redis.info import Info
+from chaosdrills.redis.url import LIST
+from chaosdrills.redis.watcher import Watcher
+
+logger = logging.getLogger(__name__)
+
+BATCH = 1_000
+GONE_S = 2.0
+POLL_S = 0.05
+
+Place = tuple[int, int]
+
+
+class ReadBack:
+    """Reads the keys of a drill. `foreign` counts those that are not of it, `damaged` those that are not whole."""
+
+    def __init__(self, drill_id: str, client: Client, watcher: Watcher, streams: int, overwrites: bool) -> None:
+        self.foreign = 0
+        self.damaged = 0
+        self._drill_id = drill_id
+        self._prefix = keys.prefix_of(drill_id)
+        self._client = client
+        self._watcher = watcher
+        self._streams = streams
+        self._overwrites = overwrites
+
+    def run(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
+        """The survivors of each stream in turn. Raises `DrillError` if the end is not reached in time."""
+        deadline = time.monotonic() + timeout_s
+        progress("reading back: looking for the primary")
+        session = self._client.find(PRIMARY, timeout_s, patient=True)
+        try:
+            logger.info("reads back from %s", session.address)
+            self._require_one_primary(session.address)
+            before = self._watcher.look_once(session)
+            end_others(session, self._client.application, deadline)
+            begun_ns = boottime_ns()
+            found = self._found(session, deadline, progress)
+            self._require_kept(session, before)
+            for stream in range(self._streams):
+                yield Survivors(stream, begun_ns, array("q", sorted(found.get(stream, ()))))
+        finally:
+            session.close()
+
+    def _found(self, session: Session, deadline: float, progress: Progress) -> dict[int, list[int]]:
+        """The seqs of each stream."""
+        found: dict[int, list[int]] = {}
+        for places, values in self._scanned(session, deadline, progress):
+            for (stream, seq), value in zip(places, values, strict=True):
+                held = keys.seq_in(value, Opener(self._drill_id, stream))
+                whole = held != NO_SEQ and seq in (NO_SEQ, held)
+                self.damaged += not whole
+                found.setdefault(stream, []).append(held if whole else NO_SEQ)
+        return found
+
+    def _scanned(
+        self, session: Session, deadline: float, progress: Progress
+    ) -> Iterator[tuple[list[Place], Sequence[bytes | None]]]:
+        """Places and values, some at a time, each place once."""
+        prefix, known = self._prefix.encode(), set[Place]()
+        for batch in scan(session, self._prefix, deadline):
+            named = {key: place for key in batch if (place := self._place(prefix, key)) is not None}
+            self.foreign += len(batch) - len(named)
+            fresh = {key: place for key, place in named.items() if place not in known}
+            known.update(fresh.values())
+            if fresh:
+                _require_lasting(session, list(fresh), deadline)
+                yield list(fresh.values()), session.do("MGET", *fresh, timeout_s=_left(deadline))
+            progress(f"reading back: {len(known):,} keys")
+
+    def _place(self, prefix: bytes, key: bytes) -> Place | None:
+        place = keys.place_of(prefix, key)
+        wrong = place is None or place[0] >= self._streams or (place[1] == NO_SEQ) != self._overwrites
+        return None if wrong else place
+
+    def _require_kept(self, session: Session, before: Info) -> None:
+        """Raise `UnavailableError` where what is not there may be gone for another reason than a loss."""
+        after = self._watcher.look_once(session)
+        if not after.leads or after.run_id != before.run_id:
+            raise UnavailableError(
+                f"{session.address} no longer leads: another server took over while it was read back.",
+                "read back again.",
+            )
+        if self._watcher.evicts:
+            raise UnavailableError(
+                "keys were evicted, so that a lost write cannot be told from an evicted one.",
+                "raise maxmemory, or use a maxmemory-policy that begins with volatile, and drill again.",
+            )
+
+    def _require_one_primary(self, found: str) -> None:
+        """Raise `UnavailableError` if another server of a plain list leads as well."""
+        if self._client.url.mode != LIST:
+            return
+        for address in self._client.servers():
+            if address != found and self._leads(address):
+                raise UnavailableError(
+                    f"two primaries at once: {found}, {address}.",
+                    "see which of them is meant, and name no other in REDIS_URL; or name sentinels.",
+                )
+
+    def _leads(self, address: str) -> bool:
+        try:
+            session = self._client.at(address)
+        except ConnectionRefused:
+            return False
+        try:
+            return why_not(session, PRIMARY) != REPLICA
+        except ServerError:
+            return False
+        finally:
+            session.close()
+
+
+def _require_lasting(session: Session, found: Sequence[bytes], deadline: float) -> None:
+    """Raise `UnavailableError` if one of these keys is to expire: others may have done so already."""
+    left_ms = session.do_all([("PTTL", key) for key in found], _left(deadline))
+    if any(it >= 0 for it in left_ms):
+        raise UnavailableError(
+            "keys of the drill expire, so that a lost write cannot be told from an expired one.",
+            "see who sets a time to live on all keys, and leave those of the drill alone.",
+        )
+
+
+def scan(session: Session, prefix: str, deadline: float) -> Iterator[list[bytes]]:
+    """The keys that begin with `prefix`, some at a time; one may come twice. Raises `DrillError`."""
+    cursor = b"0"
+    while True:
+        pattern = f"{keys.escaped(prefix)}*"
+        cursor, found = session.do("SCAN", cursor, "MATCH", pattern, "COUNT", BATCH, timeout_s=_left(deadline))
+        if found:
+            yield found
+        if cursor == b"0":
+            return
+
+
+def remove(session: Session, prefix: str, timeout_s: float) -> int:
+    """Remove all keys that begin with `prefix`; how many. Raises `DrillError`."""
+    deadline = time.monotonic() + timeout_s
+    return sum(session.do("UNLINK", *batch, timeout_s=_left(deadline)) for batch in scan(session, prefix, deadline))
+
+
+def end_others(session: Session, name: str, deadline: float) -> None:
+    """Wait until no other connection of this name is open, ending those that stay. Raises `DrillError`."""
+    mine, since = session.do("CLIENT", "ID", timeout_s=_left(deadline)), time.monotonic()
+    while others := [it for it in _clients(session, name, deadline) if it != mine]:
+        if time.monotonic() - since > GONE_S:
+            for each in others:
+                session.try_all([("CLIENT", "KILL", "ID", each)], _left(deadline))
+        _left(deadline)
+        time.sleep(POLL_S)
+
+
+def _clients(session: Session, name: str, deadline: float) -> list[int]:
+    """The ids of all connections of this name."""
+    lines = session.do("CLIENT", "LIST", timeout_s=_left(deadline)).decode(errors="replace").splitlines()
+    each = [dict(part.partition("=")[::2] for part in line.split(" ")) for line in lines]
+    return [int(it["id"]) for it in each if it.get("name") == name]
+
+
+def _left(deadline: float) -> float:
+    """Seconds until the deadline. Raises `UnavailableError` if there are none."""
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise UnavailableError("the read-back was not done in time.", "give it more time, or look at the server.")
+    return left_s
