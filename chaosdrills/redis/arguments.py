@@ -151,7 +151,7 @@ class Arguments:
 
     def facts(self) -> dict[str, Any]:
         """What of this may be written down: no address, no secret."""
-        names = ("kind", "connections", "old_connections", "pipeline", "payload_bytes", "client", "read_from")
+        names = ("connections", "old_connections", "pipeline", "payload_bytes", "client", "read_from")
         return {
             **{name: getattr(self, name) for name in names},
             "acknowledgement": str(self.acknowledged_by),
