@@ -18,6 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has started the
 
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
 POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41, 50, 51, 60, 70, 71, 90)  # of one on any network
+REDIS_OFFSETS = tuple(first + node for first in (0, 20, 50, 70) for node in range(3))  # of one on any network
 PORTS_OF_A_WORKER = 2400
 OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 
@@ -108,18 +109,8 @@ def whole_kafka_lab(request: pytest.FixtureRequest) -> None:
 
     A node that was killed and started is another process, so the `Cluster` that the session began with grows stale.
     """
-    if "kafka_lab" not in request.fixturenames:
-        return
-    cluster: Cluster = request.getfixturevalue("kafka_lab")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(request.getfixturevalue("state_home")))
-        for node in cluster.nodes:
-            start_node("kafka", node.id)
-        found = load("kafka")
-    assert found is not None, "the session's Kafka lab is gone: a test has ended it"
-    cluster.nodes[:] = found.nodes
-    ready = wait_until(lambda: not service_module("kafka").awaited(cluster), 90, 0.2)
-    assert ready, f"the session's Kafka lab is not whole: {service_module('kafka').awaited(cluster)}"
+    if "kafka_lab" in request.fixturenames:
+        _make_whole("kafka", request)
 
 
 @pytest.fixture(scope="session")
@@ -138,15 +129,38 @@ def timescaledb_lab(state_home: Path) -> Iterator[Cluster]:
 @pytest.fixture(autouse=True)
 def whole_timescaledb_lab(request: pytest.FixtureRequest) -> None:
     """Before each test of `timescaledb_lab`: start what an earlier test left dead, and bring the fixture up to date."""
-    if "timescaledb_lab" not in request.fixturenames:
-        return
-    cluster: Cluster = request.getfixturevalue("timescaledb_lab")
+    if "timescaledb_lab" in request.fixturenames:
+        _make_whole("timescaledb", request)
+
+
+@pytest.fixture(scope="session")
+def redis_lab(state_home: Path) -> Iterator[Cluster]:
+    """A real Redis primary, two replicas and three sentinels for the session, as `kafka_lab` has it; whoever leads.
+
+    `chaosdrills.lab.redis.configuration(redis_lab)` is how they are reached. Use keys of your own.
+    """
+    cluster = lifecycle.up("redis", {"base_port": free_base_port(REDIS_OFFSETS)}, owner=this_process())
+    try:
+        yield cluster
+    finally:
+        lifecycle.down("redis")
+
+
+@pytest.fixture(autouse=True)
+def whole_redis_lab(request: pytest.FixtureRequest) -> None:
+    """Before each test of `redis_lab`: start what an earlier test left dead, and bring the fixture up to date."""
+    if "redis_lab" in request.fixturenames:
+        _make_whole("redis", request)
+
+
+def _make_whole(service: str, request: pytest.FixtureRequest) -> None:
+    cluster: Cluster = request.getfixturevalue(f"{service}_lab")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(request.getfixturevalue("state_home")))
         for node in cluster.nodes:
-            start_node("timescaledb", node.id)
-        found = load("timescaledb")
-    assert found is not None, "the session's PostgreSQL lab is gone: a test has ended it"
-    cluster.nodes[:] = found.nodes
-    ready = wait_until(lambda: not service_module("timescaledb").awaited(cluster), 90, 0.2)
-    assert ready, f"the session's PostgreSQL lab is not whole: {service_module('timescaledb').awaited(cluster)}"
+            start_node(service, node.id)
+        found = load(service)
+        assert found is not None, f"the session's {service} lab is gone: a test has ended it"
+        cluster.nodes[:] = found.nodes
+        ready = wait_until(lambda: not service_module(service).awaited(cluster), 90, 0.2)
+        assert ready, f"the session's {service} lab is not whole: {service_module(service).awaited(cluster)}"

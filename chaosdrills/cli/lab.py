@@ -33,7 +33,7 @@ def up(
     network: str | None,
     timeout_s: float,
 ) -> None:
-    """Start the lab of SERVICE (kafka, timescaledb), or find the one that runs. It runs until 'down'.
+    """Start the lab of SERVICE (kafka, timescaledb, redis), or find the one that runs. It runs until 'down'.
 
     \b
     Example: chaos drills lab up kafka --set broker.session.timeout.ms=3000

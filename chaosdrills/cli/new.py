@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chaosdrills.cli.numbers import FiniteRange
-from chaosdrills.cli.services import SERVICES
+from chaosdrills.cli.services import DRAFTED
 from chaosdrills.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _subject(service: str) -> "Subject":
 
 
 def _offered(ctx: click.Context, what: str) -> tuple[str, ...]:
-    subject = _subject(ctx.params.get("service") or SERVICES[0])
+    subject = _subject(ctx.params.get("service") or DRAFTED[0])
     return subject.faults() if what == "fault" else tuple(subject.roles)
 
 
@@ -46,7 +46,7 @@ offered: dict[str, Any] = {"callback": _check_offered, "shell_complete": _comple
 
 
 @click.command()
-@click.option("--service", type=click.Choice(SERVICES), default="kafka", show_default=True, is_eager=True)
+@click.option("--service", type=click.Choice(DRAFTED), default="kafka", show_default=True, is_eager=True)
 @click.option("--fault", **offered, help="What is done to it.  [default: kill]")
 @click.option("--role", **offered, help="Which broker or node is hit.  [default: leader, primary, or what suits]")
 @click.option("--broker-id", "--node-id", "node_id", type=click.IntRange(min=0), help="The broker or node of role id.")

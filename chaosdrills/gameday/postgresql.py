@@ -12,6 +12,7 @@ from chaosdrills.gameday.checkup import Finding
 from chaosdrills.gameday.serving import ports_of
 from chaosdrills.lab import postgresql_programs as programs
 from chaosdrills.lab import timescaledb as lab
+from chaosdrills.lab.packages import INSTALL
 
 OWN = f"to have hypertables, name the programs of a PostgreSQL that has it in {programs.BINDIR}."
 
@@ -34,7 +35,7 @@ def server() -> Finding:
         return _lacking("postgresql", error)
     version = programs.version_of(bindir)
     if not version:
-        return Finding("postgresql", "warn", f"{bindir / 'postgres'} does not say its version", programs.INSTALL)
+        return Finding("postgresql", "warn", f"{bindir / 'postgres'} does not say its version", INSTALL)
     named = f" ({programs.BINDIR})" if os.environ.get(programs.BINDIR) else ""
     return Finding("postgresql", "ok", f"{version} in {bindir}{named}")
 

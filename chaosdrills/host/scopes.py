@@ -1,12 +1,13 @@
 """Who comes in at which listener of a node, and whom each scope of an isolation means.
 
 A node's *peers* are the other nodes of its lab, its *clients* all others. Kafka's nodes have a listener for each;
-PostgreSQL's standbys and clients come in at the same one, and are told apart by whether a node of the lab has made the
-connection.
+PostgreSQL's standbys and clients come in at the same one, as Redis's replicas, sentinels and clients do, and are told
+apart by whether a node of the lab has made the connection.
 """
 
 CLIENT, REPLICATION, CONTROLLER = LISTENERS = ("client", "replication", "controller")
 SQL, REST, ETCD = "sql", "rest", "etcd"
+REDIS, SENTINEL = "redis", "sentinel"
 
 CLIENTS, PEERS = PARTIES = ("clients", "peers")
 PARTIES_AT: dict[str, tuple[str, ...]] = {
@@ -16,6 +17,8 @@ PARTIES_AT: dict[str, tuple[str, ...]] = {
     SQL: PARTIES,
     REST: PARTIES,
     ETCD: (PEERS,),
+    REDIS: PARTIES,
+    SENTINEL: PARTIES,
 }
 SCOPES: dict[str, tuple[str, ...]] = {"all": PARTIES, "peers": (PEERS,), "clients": (CLIENTS,)}
 

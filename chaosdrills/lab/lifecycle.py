@@ -17,7 +17,7 @@ from chaosdrills.host.processes import Identity, is_alive, this_process, wait_un
 from chaosdrills.lab import supervision
 from chaosdrills.lab.progress import Progress, quiet
 
-SERVICES = {"kafka": "chaosdrills.lab.kafka", "timescaledb": "chaosdrills.lab.timescaledb"}
+SERVICES = {service: f"chaosdrills.lab.{service}" for service in ("kafka", "timescaledb", "redis")}
 START_TIMEOUT_S = 90.0
 HEALTHY_WITHIN_S = 5.0
 

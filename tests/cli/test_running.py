@@ -30,11 +30,12 @@ def test_nothing_runs(state: Path) -> None:
         "Faults: none is outstanding",
         "Lab: kafka: down",
         "Lab: timescaledb: down",
+        "Lab: redis: down",
     ]
     assert (result.exit_code, result.stdout.splitlines()) == (0, lines)
     told = json.loads(run("status", "--json").stdout)
     assert (told["drills"], told["lock"], told["faults"], told["problems"]) == ([], None, [], [])
-    assert [lab["state"] for lab in told["labs"]] == ["down", "down"]
+    assert [lab["state"] for lab in told["labs"]] == ["down", "down", "down"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder = tmp_path / "state \u00fc \U0001f600"
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     yield folder
-    left = {service: supervision.living(service) for service in ("kafka", "kafka-training", "timescaledb", "toy")}
+    left = {
+        service: supervision.living(service) for service in ("kafka", "kafka-training", "timescaledb", "redis", "toy")
+    }
     for service in left:
         supervision.end(service)
     assert not any(left.values()), f"processes were left running: {left}"

@@ -35,7 +35,7 @@ def test_up_status_up_down(own_state: Path) -> None:
 
     shown = run("status")
     assert shown.startswith(f"kafka: running at {endpoint}\n  node 1  running  127.0.0.1:{base_port}  pid ")
-    lab, _ = json.loads(run("status", "--json"))["labs"]
+    lab, *_ = json.loads(run("status", "--json"))["labs"]
     assert sorted(node["pid"] for node in lab["nodes"]) == sorted(pids)
     assert (lab["owner_pid"], lab["guard_pid"]) == (None, None)
 
@@ -46,15 +46,15 @@ def test_up_status_up_down(own_state: Path) -> None:
     assert refused.startswith("Error: a kafka lab runs with another settings")
     assert "Try: run 'chaos drills lab down kafka' first." in refused
 
-    assert run("down") == "The kafka lab has ended.\nThere is no timescaledb lab.\n"
+    assert run("down") == "The kafka lab has ended.\nThere is no timescaledb lab.\nThere is no redis lab.\n"
     assert supervision.living("kafka") == []
     assert run("down", "kafka") == "There is no kafka lab.\n"
-    assert run("status") == "kafka: down\ntimescaledb: down\n"
+    assert run("status") == "kafka: down\ntimescaledb: down\nredis: down\n"
 
 
 def test_bad_arguments_are_usage_errors(own_state: Path) -> None:
-    assert "choose one of kafka, timescaledb" in run("up", "redis", status=64)
-    assert "choose one of kafka, timescaledb" in run("down", "redis", status=64)
+    assert "choose one of kafka, timescaledb, redis" in run("up", "nats", status=64)
+    assert "choose one of kafka, timescaledb, redis" in run("down", "nats", status=64)
     assert "--set 'x' is not NAME=VALUE" in run("up", "kafka", "--set", "x", status=64)
     assert "80 is not a port" in run("up", "kafka", "--base-port", "80", status=64)
 
@@ -86,7 +86,7 @@ def test_the_network_of_a_lab_is_chosen_and_shown(own_state: Path) -> None:
     base_port = free_base_port(OFFSETS)
     run("up", "kafka", "--base-port", str(base_port), "--network", "proxied")
     assert len(supervision.living("kafka")) == 4
-    lab, _ = json.loads(run("status", "--json"))["labs"]
+    lab, *_ = json.loads(run("status", "--json"))["labs"]
     assert (lab["state"], lab["network"], lab["in_force"]) == ("running", "proxied", [])
     assert f"  network: proxied (pid {lab['proxy_pid']})\n" in run("status")
     assert run("up", "kafka", "--network", "isolable").startswith("found the kafka lab that runs\n")

@@ -1,0 +1,160 @@
+"""One Redis primary, two replicas, and three sentinels that watch over them, on loopback.
+
+Nodes 1 to 3 are servers, the first of which leads when the lab starts; nodes 4 to 6 are sentinels, which call what they
+watch "drill". The servers' ports are `base_port` and the two after it, the sentinels' lie 20 higher; where a proxy
+stands before them there are more (`chaosdrills.lab.redis_listeners`). In the lab's folder ``node-N`` is a node's data,
+``node-N.log`` its output; ``secrets`` holds the settings, which go with the data.
+
+A server that was killed comes back as what it was last: an old primary leads no replica any more, but takes writes
+until the sentinels have demoted it, some ten seconds later. So it is in the field, too.
+
+Options: `base_port` (int), `settings` (the servers', over the lab's), `sentinel` (the sentinels', over
+`chaosdrills.lab.redis_settings.SENTINEL`), `persistence` ("aof", "rdb" or "none"; "aof" if it is not chosen), and
+`network`, one of `chaosdrills.host.network.NETWORKS`; "plain" if it is not chosen.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chaosdrills.host.network import FILTERED, PLAIN
+from chaosdrills.host.nodes import Cluster, Node, cluster_dir
+from chaosdrills.host.processes import wait_until
+from chaosdrills.host.sockets import LOOPBACK, accepts
+from chaosdrills.lab import networks, ports, redis_listeners, redis_options, redis_settings, supervision
+from chaosdrills.lab.patroni_settings import write_private
+from chaosdrills.lab.progress import Progress
+from chaosdrills.lab.redis_listeners import SENTINELS, SERVERS
+from chaosdrills.lab.redis_programs import find_program, link
+from chaosdrills.lab.redis_settings import AOF, MASTER, Place
+
+SERVICE = "redis"
+BASE_PORT = 27379
+SERVER_KIND, SENTINEL_KIND = "redis", "sentinel"
+SETTLE_S = 10.0
+ENDPOINT_KEY = "redis_url"
+DEFAULT_ENDPOINT = f"redis+sentinel://{LOOPBACK}:27399,{LOOPBACK}:27400,{LOOPBACK}:27401/{MASTER}"
+
+
+def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` checked, as `chaosdrills.lab.redis_options.normalise` has them. Raises `UsageError`."""
+    return redis_options.normalise(options)
+
+
+def addresses(endpoint: str) -> set[str]:
+    """The addresses that a URL names, as `chaosdrills.redis.url.addresses` has them."""
+    from chaosdrills.redis import url
+
+    return url.addresses(endpoint)
+
+
+def suits(name: str, wanted: Any, actual: Any) -> bool:
+    """Whether a lab whose option `name` is `actual` will do where `wanted` was asked for."""
+    return networks.suits(wanted, actual or PLAIN) if name == "network" else bool(wanted == actual)
+
+
+def prepare(progress: Progress) -> None:
+    """Look whether all that a start needs is here; there is nothing to fetch or make."""
+    found = find_program()
+    progress(f"{found.flavour} {found.version}, {found.path}")
+
+
+def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
+    """Lay out a new cluster on disk for normalised `options`; nothing is started.
+
+    Raises `UnavailableError` naming the holder of a port that is taken or a program that is missing, `UsageError` for
+    what the server does not take.
+    """
+    base_port, network = options["base_port"] or BASE_PORT, networks.choose(options["network"], progress)
+    ports.require_free(
+        redis_listeners.all_ports(network, base_port),
+        "end that process, or choose another base port (option base_port, --base-port).",
+    )
+    program, folder = find_program(), cluster_dir(SERVICE)
+    redis_options.require_taken(program, options)
+    chosen = {**options, "base_port": base_port, "network": network, "persistence": options["persistence"] or AOF}
+    private = folder / "secrets"
+    shutil.rmtree(private, ignore_errors=True)
+    private.mkdir(mode=0o700)
+    for node_id, lines in _settings(folder, chosen).items():
+        write_private(private / f"node-{node_id}.conf", "".join(f"{line}\n" for line in lines))
+    called = link(program.path, folder / "program")
+    nodes = [_node(node_id, called, folder, chosen) for node_id in (*SERVERS, *SENTINELS)]
+    endpoint = ",".join(node.endpoint for node in (*nodes[len(SERVERS) :], *nodes[: len(SERVERS)]))
+    return Cluster(SERVICE, endpoint, nodes, options=chosen, network=network)
+
+
+def configuration(cluster: Cluster) -> dict[str, str]:
+    """What an experiment's configuration is told of the lab: how it is reached."""
+    sentinels = ",".join(node.endpoint for node in cluster.nodes if node.kind == SENTINEL_KIND)
+    return {ENDPOINT_KEY: f"redis+sentinel://{sentinels}/{MASTER}"}
+
+
+def let_settle(node: Node) -> None:
+    """Have each server accept connections before what comes after it asks: that would ask again after 1 s only."""
+    if node.kind == SERVER_KIND:
+        port = next(iter((node.behind or node.listeners).values()))
+        wait_until(lambda: accepts(f"{LOOPBACK}:{port}") or not node.alive, SETTLE_S, 0.005)
+
+
+def awaited(cluster: Cluster) -> str:
+    """What is still missing until the cluster can be used; empty when it can.
+
+    It can when one server leads and all others follow it, and every sentinel sees that, and all other sentinels.
+    """
+    from chaosdrills.lab import redis_health
+    from chaosdrills.redis.url import RedisUrl
+
+    servers, sentinels = (
+        [node for node in cluster.nodes if node.kind == kind] for kind in (SERVER_KIND, SENTINEL_KIND)
+    )
+    return redis_health.awaited(RedisUrl.of(configuration(cluster)[ENDPOINT_KEY]), servers, sentinels)
+
+
+def is_complaint(line: str) -> bool:
+    """Whether a line of a node's log tells why it ended: one with a warning in it, or one that is none of the log's."""
+    found = re.match(r"\d+:[A-Z] .*? ([.*#-]) (.*)", line)
+    return bool(line.strip()) if found is None else found[1] == "#" and "overcommit" not in found[2]
+
+
+def ports_of(base_port: int, network: str = PLAIN) -> list[int]:
+    """Every port of a lab, the servers' first."""
+    return redis_listeners.all_ports(network, base_port)
+
+
+def _place(node_id: int, folder: Path, options: Mapping[str, Any]) -> Place:
+    public = redis_listeners.public_ports(options["base_port"], node_id)
+    own = redis_listeners.own_ports(options["network"], public) or public
+    ((_, public_port),), ((_, own_port),) = public.items(), own.items()
+    return Place(node_id, public_port, own_port, folder / f"node-{node_id}")
+
+
+def _settings(folder: Path, options: Mapping[str, Any]) -> dict[int, list[str]]:
+    """The lines of every node's file of settings."""
+    servers, sentinels = ([_place(each, folder, options) for each in which] for which in (SERVERS, SENTINELS))
+    lines = {
+        each.id: redis_settings.server(each, servers[0], options["persistence"], options["settings"])
+        for each in servers
+    }
+    return lines | {
+        each.id: redis_settings.sentinel(each, servers, sentinels, options["sentinel"]) for each in sentinels
+    }
+
+
+def _node(node_id: int, program: Path, folder: Path, options: Mapping[str, Any]) -> Node:
+    """A node, its folder made."""
+    place, watches = _place(node_id, folder, options), node_id in SENTINELS
+    log = folder / f"node-{node_id}.log"
+    shutil.rmtree(place.data, ignore_errors=True)
+    place.data.mkdir()
+    log.unlink(missing_ok=True)
+    public = redis_listeners.public_ports(options["base_port"], node_id)
+    argv = [str(program), str(folder / "secrets" / f"node-{node_id}.conf"), *(["--sentinel"] if watches else [])]
+    node = Node(
+        node_id, f"{LOOPBACK}:{place.public}", argv, supervision.marked(SERVICE), str(folder), str(log),
+        str(place.data), listeners=public, behind=redis_listeners.own_ports(options["network"], public),
+        kind=SENTINEL_KIND if watches else SERVER_KIND,
+    )  # fmt: skip
+    return networks.with_own_user(node) if options["network"] == FILTERED else node

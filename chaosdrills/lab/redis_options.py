@@ -1,0 +1,105 @@
+"""What can be chosen of the Redis lab, checked before anything is started.
+
+A server names what it cannot use and ends, a sentinel too: so they are asked, and their own words are shown.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from chaosdrills.errors import UsageError
+from chaosdrills.lab import networks, redis_settings
+from chaosdrills.lab.redis_listeners import HIGHEST_OFFSET, SENTINELS
+from chaosdrills.lab.redis_programs import Program, refusal
+from chaosdrills.lab.redis_settings import OWNED, PERSISTENCE, QUORUM, SENTINEL
+
+NAMES = ("base_port", "settings", "sentinel", "persistence", "network")
+HIGHEST_PORT = 65535 - HIGHEST_OFFSET
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` checked. Raises `UsageError`.
+
+    `{"base_port": int, "settings": {str: str}, "sentinel": {str: int}, "persistence": str, "network": str}`; port,
+    persistence and network are None where they were not chosen.
+    """
+    unknown = sorted(set(options) - set(NAMES))
+    if unknown:
+        raise UsageError(f"the redis lab has no option '{unknown[0]}'.", f"use {', '.join(NAMES)}.")
+    return {
+        "base_port": _base_port(options.get("base_port")),
+        "settings": _settings(_pairs("settings", options.get("settings"))),
+        "sentinel": _sentinel(_pairs("sentinel", options.get("sentinel"))),
+        "persistence": _persistence(options.get("persistence")),
+        "network": networks.normalise(options.get("network")),
+    }
+
+
+def require_taken(program: Program, options: Mapping[str, Any]) -> None:
+    """Raise `UsageError` with the server's own words if it does not take these settings, or not as a sentinel."""
+    asked = {
+        "settings": ([*redis_settings.settings_lines(options["settings"])], False),
+        "sentinel": ([*redis_settings.watching(1, options["sentinel"])], True),
+    }
+    for name, (lines, as_sentinel) in asked.items():
+        why = refusal(program, lines, as_sentinel)
+        if why:
+            raise UsageError(
+                f"{program.flavour} {program.version} does not take the option {name}: {why}.",
+                f"correct it, or name another server ({program.path} now)." if options[name] else
+                f"name a server that can be a sentinel, too ({program.path} now).",
+            )  # fmt: skip
+
+
+def _base_port(value: Any) -> int | None:
+    if value is None:
+        return None
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or not 1024 <= int(text) <= HIGHEST_PORT:
+        raise UsageError(f"base_port {value!r} is not a port.", f"choose one from 1024 to {HIGHEST_PORT}.")
+    return int(text)
+
+
+def _pairs(option: str, given: Any) -> dict[str, str]:
+    """One option that is an object, sorted by name, values as texts. Raises `UsageError` for what is no name."""
+    pairs = given or {}
+    if not isinstance(pairs, Mapping):
+        raise UsageError(f"the option {option}, {pairs!r}, is not an object.", 'write {"name": value, ...}.')
+    for name, value in pairs.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is no name of a setting.", "use letters, digits, '-', '_' and '.'.")
+        if _CONTROL.search(str(value)):
+            raise UsageError(f"the value of {name} has a line break or another such character in it.", "leave it out.")
+    return {name.lower(): _text(pairs[name]) for name in sorted(pairs)}
+
+
+def _settings(pairs: dict[str, str]) -> dict[str, str]:
+    for name in pairs:
+        if name in OWNED or name.startswith("tls-"):
+            raise UsageError(f"the setting {name} is the lab's own.", _INSTEAD.get(name, "leave it out."))
+    return pairs
+
+
+_INSTEAD = {"appendonly": f"use the option persistence ({', '.join(PERSISTENCE)})."}
+
+
+def _sentinel(pairs: dict[str, str]) -> dict[str, int]:
+    for name, text in pairs.items():
+        if name not in SENTINEL:
+            raise UsageError(f"a sentinel of the lab has no setting {name!r}.", f"use one of {', '.join(SENTINEL)}.")
+        highest = len(SENTINELS) if name == QUORUM else 10**9
+        if not re.fullmatch(r"\d{1,10}", text) or not 1 <= int(text) <= highest:
+            raise UsageError(f"the sentinels' {name} is {text!r}.", f"give a whole number from 1 to {highest}.")
+    return {name: int(text) for name, text in pairs.items()}
+
+
+def _persistence(given: Any) -> str | None:
+    if given is not None and given not in PERSISTENCE:
+        raise UsageError(f"there is no persistence {given!r}.", f"choose one of {', '.join(PERSISTENCE)}.")
+    return None if given is None else str(given)
+
+
+def _text(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
