@@ -74,13 +74,25 @@ class Client:
         """A connection to the sentinel at `address`. Raises `ConnectionRefused`."""
         return Session(address, self.url.sentinel_login(), self.application, self.connect_timeout_s)
 
+    def reach(self, address: str) -> Session | str:
+        """A connection to the server at `address`, or why there is none. Raises `UsageError` if we are not let in."""
+        return self._attempt(address, ANY, patient=False)
+
+    def reach_sentinel(self, address: str) -> Session | str:
+        """A connection to the sentinel at `address`, as `reach` has it."""
+        try:
+            return self.sentinel(address)
+        except ConnectionRefused as error:
+            self._require_hope(address, error, patient=False)
+            return _refusal(error)
+
     def servers(self) -> list[str]:
         """The addresses of all servers that are known: those of the URL, or whom Sentinel has named so far."""
         if self.url.mode != SENTINEL:
             return list(self.url.hosts)
         for _ in self._candidates(ANY, patient=True):
             pass
-        return sorted(self.memory.servers, key=_by_port)
+        return sorted(self.memory.servers, key=by_port)
 
     def _candidates(self, role: str, patient: bool) -> Iterator[tuple[str, str]]:
         """Addresses to try, and why not, if that is known already."""
@@ -96,7 +108,7 @@ class Client:
                 continue
             except ServerError as error:
                 if not patient:
-                    _require_sentinel(address, error, self.url.name)
+                    require_sentinel(address, error)
                 yield address, f"(sentinel): {error.message.rstrip('.')}"
                 continue
             self.memory.sentinel = address
@@ -111,16 +123,15 @@ class Client:
             name = self.url.name
             leader = session.do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name, timeout_s=ASK_S)
             if leader is None:
-                known = ", ".join(sorted(_named(it) for it in session.do("SENTINEL", "MASTERS", timeout_s=ASK_S)))
-                raise UnknownMaster(address, name, known)
-            leads = _address(*leader)
+                raise UnknownMaster(address, name, names_of(session))
+            leads = address_of(*leader)
             self.memory.servers[leads] = None
             if role == PRIMARY:
                 return [leads]
-            replicas = [_fields(it) for it in session.do("SENTINEL", "REPLICAS", name, timeout_s=ASK_S)]
+            replicas = [fields_of(it) for it in session.do("SENTINEL", "REPLICAS", name, timeout_s=ASK_S)]
         finally:
             session.close()
-        addresses = {_address(it["ip"], it["port"]): it["flags"].split(",") for it in replicas}
+        addresses = {address_of(it["ip"], it["port"]): it["flags"].split(",") for it in replicas}
         self.memory.servers.update(dict.fromkeys(addresses))
         following = [it for it, flags in addresses.items() if not set(flags) & set(OUT_OF_SERVICE)]
         return following if role == STANDBY else [leads, *following]
@@ -156,10 +167,11 @@ class Client:
 
 
 class UnknownMaster(ServerError):
-    """A sentinel that does not know the master of that name."""
+    """A sentinel that does not know the master of that name, but those that are `known`."""
 
-    def __init__(self, address: str, name: str, known: str) -> None:
-        super().__init__(f"the sentinel {address} knows no master {name!r}, but {known or 'none'}.")
+    def __init__(self, address: str, name: str, known: list[str]) -> None:
+        super().__init__(f"the sentinel {address} knows no master {name!r}, but {', '.join(known) or 'none'}.")
+        self.hint = f"correct the name in REDIS_URL ({name!r} now)."
 
 
 REPLICA, NO_SERVER = "is a replica", "is a sentinel"
@@ -181,10 +193,10 @@ def why_not(session: Session, role: str) -> str:
     return "" if more[2] == b"connected" else f"is not in step ({more[2].decode()})"
 
 
-def _require_sentinel(address: str, error: ServerError, name: str) -> None:
-    """Raise `UsageError` for an answer that no sentinel of this master gives."""
+def require_sentinel(address: str, error: ServerError) -> None:
+    """Raise `UsageError` for an answer that no sentinel gives to whom it lets in and whose master it knows."""
     if isinstance(error, UnknownMaster):
-        raise UsageError(error.message, f"correct the name in REDIS_URL ({name!r} now).") from error
+        raise UsageError(error.message, error.hint) from error
     if "unknown command" in error.message:
         raise UsageError(f"{address} is no sentinel.", "name sentinels in REDIS_URL, or write redis://.") from error
     if error.code in FINAL_CODES:
@@ -196,20 +208,24 @@ def _refusal(error: ConnectionRefused) -> str:
     return text if text.startswith("does not") else f"says: {text}"
 
 
-def _fields(flat: list[bytes]) -> dict[str, str]:
+def names_of(session: Session) -> list[str]:
+    """The masters that a sentinel knows. Raises `ServerError` if it does not say."""
+    return sorted(fields_of(it).get("name", "?") for it in session.do("SENTINEL", "MASTERS", timeout_s=ASK_S))
+
+
+def fields_of(flat: list[bytes]) -> dict[str, str]:
+    """An answer of names and values in turn."""
     texts = [it.decode(errors="replace") for it in flat]
     return dict(zip(texts[::2], texts[1::2], strict=False))
 
 
-def _named(master: list[bytes]) -> str:
-    return _fields(master).get("name", "?")
-
-
-def _address(host: bytes | str, port: bytes | str) -> str:
+def address_of(host: bytes | str, port: bytes | str) -> str:
+    """``host:port``."""
     name, number = (it.decode() if isinstance(it, bytes) else it for it in (host, port))
     return f"[{name}]:{number}" if ":" in name else f"{name}:{number}"
 
 
-def _by_port(address: str) -> tuple[str, int]:
+def by_port(address: str) -> tuple[str, int]:
+    """What to sort addresses by."""
     host, _, port = address.rpartition(":")
     return host, int(port)
