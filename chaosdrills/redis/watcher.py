@@ -75,23 +75,29 @@ class Watcher:
         return lambda: self._run(self._besides[which], address)
 
     def _run(self, beside: Beside, address: str) -> None:
-        session: Session | None = None
-        while not beside.stopped():
-            try:
-                session = session or self._client.at(address)
-                self.look_once(session)
-            except Exception as error:
-                if not isinstance(error, (DrillError, ConnectionRefused)):
-                    logger.exception("a look at %s failed", address)
-                if session is not None:
-                    session.close()
-                    session = None
-                with self._lock:
-                    self._removals.miss(address, time.monotonic())
+        session, last = None, False
+        while not last:
+            last = beside.stopped()  # and once more then, for what came in between
+            session = self._looked(session, address)
             self._tell()
             beside.wait(EVERY_S)
         if session is not None:
             session.close()
+
+    def _looked(self, session: Session | None, address: str) -> Session | None:
+        """Look at one server; the connection to it, if it answered."""
+        try:
+            session = session or self._client.at(address)
+            self.look_once(session)
+        except Exception as error:
+            if not isinstance(error, (DrillError, ConnectionRefused)):
+                logger.exception("a look at %s failed", address)
+            if session is not None:
+                session.close()
+            with self._lock:
+                self._removals.miss(address, time.monotonic())
+            return None
+        return session
 
     def _tell(self) -> None:
         """Say at once what is found."""

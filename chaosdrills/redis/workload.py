@@ -29,7 +29,7 @@ from chaosdrills.redis.line import Line
 from chaosdrills.redis.outcomes import confirmed
 from chaosdrills.redis.readback import ReadBack, remove
 from chaosdrills.redis.reader import LedgerSource, RegisterSource
-from chaosdrills.redis.watcher import Watcher, look
+from chaosdrills.redis.watcher import Watcher
 from chaosdrills.redis.writing import LedgerWriting, RegisterWriting
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ LEAST_S = 1.0
 SAY_S = 1.0  # what is left of the time to open, so that the reason is told and not only that it ran out
 REMOVE_S = 30.0
 ASK_S = 2.0
+JOIN_S = 5.0  # replicas that have only just begun to follow confirm nothing at first
 
 
 class RedisWorkload:
@@ -78,11 +79,11 @@ class RedisWorkload:
         deadline = time.monotonic() + timeout_s
         session = self._client.find(PRIMARY, min(timeout_s, CONNECT_S))
         try:
-            found = look(session, self._client.url.db)
+            self._watcher = Watcher(self._client, self._client.servers())
+            found = self._watcher.look_once(session)
             _refuse_cluster(session, found)
             self._try_write(session)
             self._connector.old = session.address
-            self._watcher = Watcher(self._client, self._client.servers())
             self._sending.connect(max(LEAST_S, deadline - SAY_S - time.monotonic()))
         finally:
             session.close()
@@ -198,7 +199,7 @@ class RedisWorkload:
         session.do("SET", key, "", timeout_s=ASK_S)
         try:
             if acknowledgement.command:
-                wait_s = self._arguments.wait_timeout_s
+                wait_s = max(self._arguments.wait_timeout_s, JOIN_S)
                 words: tuple[str | int, ...] = (acknowledgement.command, *acknowledgement.counts, round(wait_s * 1000))
                 answer = session.do(*words, timeout_s=ASK_S + wait_s)
                 if not confirmed(answer, acknowledgement.counts):

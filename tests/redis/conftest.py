@@ -1,11 +1,18 @@
-"""Servers of a test's own."""
+"""Servers of a test's own, and observers of the Redis workload."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chaosdrills.host.nodes import Cluster
+from chaosdrills.lab import redis
+from tests.observe.observed import Observed
 from tests.redis.servers import Group, Start, starting
+
+WORKLOAD = "chaosdrills.redis.workload:RedisWorkload"
+StartDrill = Callable[..., Observed]
 
 
 @pytest.fixture
@@ -20,3 +27,24 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     """One primary, two replicas and three sentinels for a module; a test leaves them whole."""
     with starting(tmp_path_factory.mktemp("group")) as begin:
         yield Group(begin)
+
+
+@pytest.fixture
+def start_drill(tmp_path: Path) -> Iterator[StartDrill]:
+    """Starts observers, with the workload's `url` and its other arguments; ends them all."""
+    drills = []
+
+    def start(url: str, **more: Any) -> Observed:
+        drills.append(Observed("redis", WORKLOAD, tmp_path, url=url, **more))
+        return drills[-1]
+
+    yield start
+    for drill in drills:
+        drill.session.close()
+        assert not drill.session.alive
+
+
+@pytest.fixture
+def url(redis_lab: Cluster) -> str:
+    """How the lab is reached."""
+    return redis.configuration(redis_lab)[redis.ENDPOINT_KEY]

@@ -12,7 +12,7 @@ from chaosdrills.host.processes import wait_until
 from chaosdrills.observe.payload import Seal, filler
 from chaosdrills.timescaledb.dsn import Dsn
 from chaosdrills.timescaledb.register import upsert_of
-from tests.observe.register_conformance import RegisterConformance, figures
+from tests.observe.register_conformance import GuardedConformance, figures
 from tests.timescaledb.conftest import Drill, StartDrill
 from tests.timescaledb.servers import dsn_of, primary, schemas, session
 
@@ -62,7 +62,7 @@ def service(timescaledb_lab: Cluster, start_drill: StartDrill) -> OnTheLab:
     return OnTheLab(timescaledb_lab, start_drill)
 
 
-class TestRegisters(RegisterConformance):
+class TestRegisters(GuardedConformance):
     """The suite, on PostgreSQL."""
 
 
