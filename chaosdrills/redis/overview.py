@@ -52,6 +52,12 @@ class Server:
     replicas: tuple[Replica, ...] = ()
     info: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
+    def says(self, name: str) -> str:
+        """What it says of itself by this name. Raises `UnavailableError` if it does not."""
+        if name not in self.info:
+            raise UnavailableError(f"{self.address} does not say its {name}.", "ask a newer Redis, or another probe.")
+        return self.info[name]
+
 
 @dataclass(frozen=True)
 class Overview:
