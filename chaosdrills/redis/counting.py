@@ -1,18 +1,18 @@
-"""Counting keys with SCAN, which serves others meanwhile and may name a key twice."""
+"""Counting keys, and looking for how long they live, while the server serves others."""
 
 import random
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.redis.client import Session
 from chaosdrills.redis.finding import Client
 from chaosdrills.redis.overview import info_of
+from chaosdrills.redis.readback import scan
 
 ASK_S = 5.0
-AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,8 @@ def keys_with(session: Session, prefix: str, timeout_s: float) -> set[bytes]:
 
     Raises `UnavailableError` if that takes longer than `timeout_s`.
     """
-    deadline, found = time.monotonic() + timeout_s, set[bytes]()
-    for names in _scanned(session, f"{_escaped(prefix)}*"):
-        found.update(names)
-        if time.monotonic() >= deadline:
-            raise UnavailableError(
-                f"the keys of {session.address} could not be counted within {timeout_s:g} s.",
-                "give it more time, or count fewer.",
-            )
-    return found
+    deadline = time.monotonic() + timeout_s
+    return {key for batch in scan(session, prefix, deadline) for key in batch}
 
 
 def lifetimes_of(session: Session, keys: Sequence[bytes]) -> Lifetimes:
@@ -78,17 +71,3 @@ def lifetimes_of(session: Session, keys: Sequence[bytes]) -> Lifetimes:
     ends = sorted(it / 1000 for it in left_ms if it >= 0)
     endless = sum(it == -1 for it in left_ms)
     return Lifetimes(endless + len(ends), endless, *((ends[0], ends[-1]) if ends else (-1.0, -1.0)))
-
-
-def _scanned(session: Session, pattern: str) -> Iterator[list[bytes]]:
-    cursor = b"0"
-    while True:
-        cursor, names = session.do("SCAN", cursor, "MATCH", pattern, "COUNT", AT_ONCE, timeout_s=ASK_S)
-        yield names
-        if cursor == b"0":
-            return
-
-
-def _escaped(prefix: str) -> str:
-    """A prefix as MATCH takes it."""
-    return re.sub(r"([*?\[\]^\\-])", r"\\\1", prefix)

@@ -11,9 +11,9 @@ from chaosdrills.faults.lab import is_lab
 from chaosdrills.redis import counting
 from chaosdrills.redis.client import Session
 from chaosdrills.redis.finding import PRIMARY, Client
+from chaosdrills.redis.keys import ROOT
 
 SERVICE = "redis"
-PREFIX = "chaosdrills:"
 FIND_S = 10.0
 COUNT_S = 60.0
 FLUSH_S = 60.0
@@ -65,6 +65,6 @@ def count(session: Session) -> Toll:
     sizes, ours = counting.sizes_of(session), 0
     for db in sizes:
         session.do("SELECT", db, timeout_s=ASK_S)
-        ours += len(counting.keys_with(session, PREFIX, COUNT_S))
+        ours += len(counting.keys_with(session, ROOT, COUNT_S))
     keys = sum(sizes.values())
     return Toll(session.address, keys, max(0, keys - ours))

@@ -10,6 +10,7 @@ from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.redis import sentinels
 from chaosdrills.redis.client import FINAL_CODES, ServerError, Session
 from chaosdrills.redis.finding import NO_SERVER, REMEDIES, Client, address_of, by_port
+from chaosdrills.redis.info import fields_of
 from chaosdrills.redis.sentinels import Sentinel
 
 ASK_S = 2.0
@@ -150,8 +151,7 @@ def _server(client: Client, address: str) -> Server:
 
 def info_of(session: Session) -> dict[str, str]:
     """What a server says of itself. Raises `ServerError`."""
-    text = session.do("INFO", timeout_s=ASK_S).decode(errors="replace")
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
+    return fields_of(session.do("INFO", timeout_s=ASK_S))
 
 
 def parsed(address: str, info: Mapping[str, str]) -> Server:
