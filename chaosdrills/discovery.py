@@ -2,8 +2,9 @@
 
 from typing import Any
 
-ACTIONS = ("chaosdrills.kafka.actions", "chaosdrills.timescaledb.actions", "chaosdrills.observe.actions")
-PROBES = ("chaosdrills.kafka.probes", "chaosdrills.timescaledb.probes", "chaosdrills.observe.probes")
+ROOMS = ("kafka", "timescaledb", "redis", "observe")
+ACTIONS = tuple(f"chaosdrills.{room}.actions" for room in ROOMS)
+PROBES = tuple(f"chaosdrills.{room}.probes" for room in ROOMS)
 
 
 def discover_all() -> dict[str, Any]:

@@ -74,6 +74,30 @@ def test_the_postgresql_activities_are_listed(activities):
     }
 
 
+def test_the_redis_activities_are_listed(activities):
+    found = {(each["type"], each["name"]) for each in activities if each["mod"].startswith("chaosdrills.redis.")}
+    assert found == {
+        ("action", "fail_over"),
+        ("action", "flush_all"),
+        ("action", "heal_nodes"),
+        ("action", "isolate_node"),
+        ("action", "kill_node"),
+        ("action", "pause_node"),
+        ("action", "stop_node"),
+        ("action", "wait_whole"),
+        ("probe", "cluster_whole"),
+        ("probe", "evictions"),
+        ("probe", "failovers"),
+        ("probe", "keys"),
+        ("probe", "last_save"),
+        ("probe", "memory"),
+        ("probe", "primary"),
+        ("probe", "replication_lag"),
+        ("probe", "role"),
+        ("probe", "sentinel_quorum"),
+    }
+
+
 def test_every_argument_has_a_plain_type(activities):
     objects = [
         f"{activity['name']}({argument['name']})"
@@ -98,11 +122,19 @@ def loaded_by(modules):
 
 def test_importing_the_package_imports_no_driver():
     loaded = loaded_by("chaosdrills, chaosdrills.discovery")
-    assert not loaded & {"confluent_kafka", "psycopg", "chaoslib", "numpy"}
+    assert not loaded & {"confluent_kafka", "psycopg", "redis", "hiredis", "chaoslib", "numpy"}
 
 
 def test_what_serves_every_service_imports_no_driver():
     """Who has one service's extra only can still look at this machine, draft, and soak that service."""
     gameday = "chaosdrills.gameday"
     loaded = loaded_by(f"{gameday}.postgresql, {gameday}.serving, {gameday}.drafting, {gameday}.grounds")
-    assert not loaded & {"confluent_kafka", "psycopg", "psycopg_pool", "prometheus_client", "patroni"}
+    assert not loaded & {
+        "confluent_kafka",
+        "psycopg",
+        "psycopg_pool",
+        "prometheus_client",
+        "patroni",
+        "redis",
+        "hiredis",
+    }

@@ -10,6 +10,7 @@ from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.redis import sentinels
 from chaosdrills.redis.client import FINAL_CODES, ServerError, Session
 from chaosdrills.redis.finding import NO_SERVER, REMEDIES, Client, address_of, by_port
+from chaosdrills.redis.info import fields_of
 from chaosdrills.redis.sentinels import Sentinel
 
 ASK_S = 2.0
@@ -51,6 +52,12 @@ class Server:
     linked: bool = False
     replicas: tuple[Replica, ...] = ()
     info: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def says(self, name: str) -> str:
+        """What it says of itself by this name. Raises `UnavailableError` if it does not."""
+        if name not in self.info:
+            raise UnavailableError(f"{self.address} does not say its {name}.", "ask a newer Redis, or another probe.")
+        return self.info[name]
 
 
 @dataclass(frozen=True)
@@ -144,8 +151,7 @@ def _server(client: Client, address: str) -> Server:
 
 def info_of(session: Session) -> dict[str, str]:
     """What a server says of itself. Raises `ServerError`."""
-    text = session.do("INFO", timeout_s=ASK_S).decode(errors="replace")
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
+    return fields_of(session.do("INFO", timeout_s=ASK_S))
 
 
 def parsed(address: str, info: Mapping[str, str]) -> Server:

@@ -184,5 +184,5 @@ def _left(deadline: float) -> float:
     """Seconds until the deadline. Raises `UnavailableError` if there are none."""
     left_s = deadline - time.monotonic()
     if left_s <= 0:
-        raise UnavailableError("the read-back was not done in time.", "give it more time, or look at the server.")
+        raise UnavailableError("the keys were not read in time.", "give it more time, or look at the server.")
     return left_s

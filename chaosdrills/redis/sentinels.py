@@ -23,7 +23,7 @@ class Sentinel:
     `leader` is the server that leads by its word, in the configuration of this `epoch`, which grows with each failover;
     `replicas` are all others that it has heard of, and `down` those of all servers that do not answer it. `others` is
     how many sentinels it knows beside itself, `quorum` how many must agree that the leader is down. `lacks_quorum` is
-    what it says if it could not have a failover now.
+    what it says if it could not have a failover now, and `failing_over` whether one is under way.
     """
 
     address: str
@@ -35,6 +35,7 @@ class Sentinel:
     others: int = 0
     quorum: int = 0
     lacks_quorum: str = ""
+    failing_over: bool = False
 
     @property
     def needed(self) -> int:
@@ -111,4 +112,5 @@ def _asked(session: Session, name: str) -> Sentinel:
         others=int(master["num-other-sentinels"]),
         quorum=int(master["quorum"]),
         lacks_quorum=str(quorum) if isinstance(quorum, Exception) else "",
+        failing_over="failover_in_progress" in master["flags"].split(","),
     )

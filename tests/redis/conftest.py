@@ -8,8 +8,10 @@ import pytest
 
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.lab import redis
+from chaosdrills.redis import health
+from chaosdrills.redis.way import way_of
 from tests.observe.observed import Observed
-from tests.redis.servers import Group, Start, starting
+from tests.redis.servers import BOTH, Group, Start, program, starting
 
 WORKLOAD = "chaosdrills.redis.workload:RedisWorkload"
 StartDrill = Callable[..., Observed]
@@ -22,11 +24,20 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield begin
 
 
-@pytest.fixture(scope="module")
-def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
-    """One primary, two replicas and three sentinels for a module; a test leaves them whole."""
-    with starting(tmp_path_factory.mktemp("group")) as begin:
-        yield Group(begin)
+@pytest.fixture(params=list(BOTH))
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Each server that there is on this machine."""
+    if program(request.param) is None:
+        pytest.skip(f"there is no {BOTH[request.param]} here")
+    return str(request.param)
+
+
+@pytest.fixture
+def group(start: Start, flavour: str) -> Group:
+    """One primary, two replicas and three sentinels, which know one another."""
+    made = Group(start, flavour=flavour)
+    health.wait_whole(way_of({"redis_url": made.url}, {}), 30)
+    return made
 
 
 @pytest.fixture
