@@ -8,7 +8,11 @@ import click
 from chaosdrills.errors import UsageError
 
 LINES_OF_NODE = "  node {id}{kind}  {state:<7}  {endpoint}  pid {pid}  {memory}  log {log}"
-EXAMPLES = {"--set": "min.insync.replicas=2", "--patroni": "ttl=30"}
+EXAMPLES = {
+    "--set": "min.insync.replicas=2",
+    "--patroni": "ttl=30",
+    "--sentinel": "down-after-milliseconds=5000",
+}
 
 
 @click.group()
@@ -21,32 +25,29 @@ def lab() -> None:
 @click.option("--base-port", type=int, help="The first client port; the nodes take it and those after it.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the servers; repeatable.")
 @click.option("--patroni", multiple=True, metavar="NAME=VALUE", help="A setting of Patroni, such as ttl; repeatable.")
+@click.option("--sentinel", multiple=True, metavar="NAME=VALUE", help="A setting of Redis Sentinel; repeatable.")
+@click.option("--persistence", help="How Redis keeps its data: aof, rdb or none.  [default: aof]")
+@click.option("--acl", is_flag=True, help="Redis has users with passwords, and drills have few rights.")
+@click.option("--tls", is_flag=True, help="Redis speaks TLS only; its server must be built with it.")
 @click.option("--network", help="How nodes can be cut off: plain (not at all), filtered, proxied or isolable.")
 @click.option(
     "--timeout-s", type=click.FloatRange(min=1, max=86_400), default=90.0, show_default=True, help="Longest wait."
 )
-def up(
-    service: str,
-    base_port: int | None,
-    settings: tuple[str, ...],
-    patroni: tuple[str, ...],
-    network: str | None,
-    timeout_s: float,
-) -> None:
+def up(service: str, settings: tuple[str, ...], timeout_s: float, **given: Any) -> None:
     """Start the lab of SERVICE (kafka, timescaledb, redis), or find the one that runs. It runs until 'down'.
 
     \b
     Example: chaos drills lab up kafka --set broker.session.timeout.ms=3000
+    Example: chaos drills lab up redis --set min-replicas-to-write=1 --sentinel down-after-milliseconds=5000 --acl
     """
     from chaosdrills.lab import lifecycle
 
     options: dict[str, Any] = {"settings": dict(_setting("--set", text) for text in settings)}
-    if patroni:
-        options["patroni"] = dict(_setting("--patroni", text) for text in patroni)
-    if base_port is not None:
-        options["base_port"] = base_port
-    if network is not None:
-        options["network"] = network
+    for name, value in given.items():
+        if isinstance(value, tuple):
+            options |= {name: dict(_setting(f"--{name}", text) for text in value)} if value else {}
+        elif value is not None and value is not False:
+            options[name] = value
     cluster = lifecycle.up(service, options, progress=click.echo, timeout_s=timeout_s)
     click.echo(f"The {service} lab runs at {cluster.endpoint}.")
     for name, value in lifecycle.service_module(service).configuration(cluster).items():

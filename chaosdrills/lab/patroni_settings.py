@@ -4,7 +4,6 @@ The file holds passwords, so nobody else may read it. Patroni takes what is in `
 comes up, writes it to etcd, and takes it from there afterwards.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,13 +109,6 @@ def settings(
         },
         "watchdog": {"mode": "off"},
     }
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write `path` for this user's eyes only."""
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _access() -> list[str]:

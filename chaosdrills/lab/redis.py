@@ -3,13 +3,15 @@
 Nodes 1 to 3 are servers, the first of which leads when the lab starts; nodes 4 to 6 are sentinels, which call what they
 watch "drill". The servers' ports are `base_port` and the two after it, the sentinels' lie 20 higher; where a proxy
 stands before them there are more (`chaosdrills.lab.redis_listeners`). In the lab's folder ``node-N`` is a node's data,
-``node-N.log`` its output; ``secrets`` holds the settings, which go with the data.
+``node-N.log`` its output; ``secrets`` holds settings, passwords and certificates, which are made anew for each lab and
+go with its data.
 
 A server that was killed comes back as what it was last: an old primary leads no replica any more, but takes writes
 until the sentinels have demoted it, some ten seconds later. So it is in the field, too.
 
 Options: `base_port` (int), `settings` (the servers', over the lab's), `sentinel` (the sentinels', over
-`chaosdrills.lab.redis_settings.SENTINEL`), `persistence` ("aof", "rdb" or "none"; "aof" if it is not chosen), and
+`chaosdrills.lab.redis_settings.SENTINEL`), `persistence` ("aof", "rdb" or "none"; "aof" if it is not chosen), `acl`
+(users with passwords and few rights, `chaosdrills.lab.redis_access`), `tls` (nothing is spoken but that), and
 `network`, one of `chaosdrills.host.network.NETWORKS`; "plain" if it is not chosen.
 """
 
@@ -18,16 +20,27 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+from chaosdrills.host.files import write_private
 from chaosdrills.host.network import FILTERED, PLAIN
 from chaosdrills.host.nodes import Cluster, Node, cluster_dir
 from chaosdrills.host.processes import wait_until
 from chaosdrills.host.sockets import LOOPBACK, accepts
-from chaosdrills.lab import networks, ports, redis_listeners, redis_options, redis_settings, supervision
-from chaosdrills.lab.patroni_settings import write_private
+from chaosdrills.lab import (
+    networks,
+    ports,
+    redis_access,
+    redis_certificates,
+    redis_listeners,
+    redis_options,
+    redis_settings,
+    supervision,
+)
 from chaosdrills.lab.progress import Progress
+from chaosdrills.lab.redis_access import Passwords
 from chaosdrills.lab.redis_listeners import SENTINELS, SERVERS
-from chaosdrills.lab.redis_programs import find_program, link
+from chaosdrills.lab.redis_programs import Program, find_program, link
 from chaosdrills.lab.redis_settings import AOF, MASTER, Place
 
 SERVICE = "redis"
@@ -75,11 +88,7 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     program, folder = find_program(), cluster_dir(SERVICE)
     redis_options.require_taken(program, options)
     chosen = {**options, "base_port": base_port, "network": network, "persistence": options["persistence"] or AOF}
-    private = folder / "secrets"
-    shutil.rmtree(private, ignore_errors=True)
-    private.mkdir(mode=0o700)
-    for node_id, lines in _settings(folder, chosen).items():
-        write_private(private / f"node-{node_id}.conf", "".join(f"{line}\n" for line in lines))
+    _write_settings(program, folder, chosen)
     called = link(program.path, folder / "program")
     nodes = [_node(node_id, called, folder, chosen) for node_id in (*SERVERS, *SENTINELS)]
     endpoint = ",".join(node.endpoint for node in (*nodes[len(SERVERS) :], *nodes[: len(SERVERS)]))
@@ -87,9 +96,19 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
 
 
 def configuration(cluster: Cluster) -> dict[str, str]:
-    """What an experiment's configuration is told of the lab: how it is reached."""
+    """What an experiment's configuration is told of the lab: how it is reached, with passwords in files."""
+    private = cluster_dir(SERVICE) / "secrets"
     sentinels = ",".join(node.endpoint for node in cluster.nodes if node.kind == SENTINEL_KIND)
-    return {ENDPOINT_KEY: f"redis+sentinel://{sentinels}/{MASTER}"}
+    user, query = "", {}
+    if cluster.options["acl"]:
+        user, passfile = f"{redis_access.USER}@", redis_access.passfile(private)
+        query = {"passfile": passfile, "sentinel_user": redis_access.USER}
+        query["sentinel_passfile"] = redis_access.sentinel_passfile(private)
+    if cluster.options["tls"]:
+        query["ssl_ca_certs"] = private / redis_certificates.AUTHORITY
+    scheme = "rediss+sentinel" if cluster.options["tls"] else "redis+sentinel"
+    asked = f"?{urlencode(query, safe='/')}" if query else ""
+    return {ENDPOINT_KEY: f"{scheme}://{user}{sentinels}/{MASTER}{asked}"}
 
 
 def let_settle(node: Node) -> None:
@@ -131,16 +150,34 @@ def _place(node_id: int, folder: Path, options: Mapping[str, Any]) -> Place:
     return Place(node_id, public_port, own_port, folder / f"node-{node_id}")
 
 
+def _write_settings(program: Program, folder: Path, options: Mapping[str, Any]) -> None:
+    """Write every node's file of settings, and what it needs beside that."""
+    private = folder / "secrets"
+    shutil.rmtree(private, ignore_errors=True)
+    private.mkdir(mode=0o700)
+    settings, of_all = _settings(folder, options), list[str]()
+    if options["tls"]:
+        redis_certificates.make(private)
+        of_all = list(redis_certificates.lines(private))
+        redis_options.require_tls(program, of_all)
+    passwords = Passwords.made()
+    if options["acl"]:
+        passwords.write(private)
+    for node_id, lines in settings.items():
+        lets_in = passwords.server_lines() if node_id in SERVERS else passwords.sentinel_lines()
+        whole = [*lines, *of_all, *(lets_in if options["acl"] else ())]
+        write_private(private / f"node-{node_id}.conf", "".join(f"{line}\n" for line in whole))
+
+
 def _settings(folder: Path, options: Mapping[str, Any]) -> dict[int, list[str]]:
-    """The lines of every node's file of settings."""
+    """The lines of every node's file of settings that say where and what it is."""
     servers, sentinels = ([_place(each, folder, options) for each in which] for which in (SERVERS, SENTINELS))
-    lines = {
-        each.id: redis_settings.server(each, servers[0], options["persistence"], options["settings"])
-        for each in servers
+    (primary, *_), tls = servers, bool(options["tls"])
+    told = {
+        it.id: redis_settings.server(it, primary, options["persistence"], options["settings"], tls) for it in servers
     }
-    return lines | {
-        each.id: redis_settings.sentinel(each, servers, sentinels, options["sentinel"]) for each in sentinels
-    }
+    watching = {it.id: redis_settings.sentinel(it, servers, sentinels, options["sentinel"], tls) for it in sentinels}
+    return told | watching
 
 
 def _node(node_id: int, program: Path, folder: Path, options: Mapping[str, Any]) -> Node:

@@ -4,16 +4,17 @@ A server names what it cannot use and ends, a sentinel too: so they are asked, a
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaosdrills.errors import UsageError
+from chaosdrills.core.values import truth
+from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.lab import networks, redis_settings
 from chaosdrills.lab.redis_listeners import HIGHEST_OFFSET, SENTINELS
-from chaosdrills.lab.redis_programs import Program, refusal
+from chaosdrills.lab.redis_programs import SERVER, Program, refusal
 from chaosdrills.lab.redis_settings import OWNED, PERSISTENCE, QUORUM, SENTINEL
 
-NAMES = ("base_port", "settings", "sentinel", "persistence", "network")
+NAMES = ("base_port", "settings", "sentinel", "persistence", "acl", "tls", "network")
 HIGHEST_PORT = 65535 - HIGHEST_OFFSET
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -22,8 +23,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` checked. Raises `UsageError`.
 
-    `{"base_port": int, "settings": {str: str}, "sentinel": {str: int}, "persistence": str, "network": str}`; port,
-    persistence and network are None where they were not chosen.
+    `{"base_port": int, "settings": {str: str}, "sentinel": {str: int}, "persistence": str, "acl": bool, "tls": bool,
+    "network": str}`; all but settings and sentinel are None where they were not chosen.
     """
     unknown = sorted(set(options) - set(NAMES))
     if unknown:
@@ -33,24 +34,35 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
         "settings": _settings(_pairs("settings", options.get("settings"))),
         "sentinel": _sentinel(_pairs("sentinel", options.get("sentinel"))),
         "persistence": _persistence(options.get("persistence")),
+        "acl": _truth("acl", options.get("acl")),
+        "tls": _truth("tls", options.get("tls")),
         "network": networks.normalise(options.get("network")),
     }
 
 
 def require_taken(program: Program, options: Mapping[str, Any]) -> None:
-    """Raise `UsageError` with the server's own words if it does not take these settings, or not as a sentinel."""
-    asked = {
-        "settings": ([*redis_settings.settings_lines(options["settings"])], False),
-        "sentinel": ([*redis_settings.watching(1, options["sentinel"])], True),
-    }
-    for name, (lines, as_sentinel) in asked.items():
-        why = refusal(program, lines, as_sentinel)
-        if why:
-            raise UsageError(
-                f"{program.flavour} {program.version} does not take the option {name}: {why}.",
-                f"correct it, or name another server ({program.path} now)." if options[name] else
-                f"name a server that can be a sentinel, too ({program.path} now).",
-            )  # fmt: skip
+    """Raise `DrillError` with the server's own words if it does not take these settings, or cannot be a sentinel."""
+    why = refusal(program, redis_settings.settings_lines(options["settings"]))
+    if why:
+        raise UsageError(
+            f"{program.flavour} {program.version} does not take these settings: {why}.", "correct the option settings."
+        )
+    why = refusal(program, redis_settings.watching(1, options["sentinel"]), sentinel=True)
+    if why:
+        raise UnavailableError(
+            f"{program.path} does not run as a sentinel: {why}.",
+            f"correct the option sentinel, or name another server in {SERVER}.",
+        )
+
+
+def require_tls(program: Program, lines: Sequence[str]) -> None:
+    """Raise `UnavailableError` with the server's own words if it does not speak TLS with these settings of its own."""
+    why = refusal(program, ["tls-port 0", *lines])
+    if why:
+        raise UnavailableError(
+            f"{program.flavour} {program.version} ({program.path}) does not speak TLS: {why}.",
+            f"name a server that is built with it in {SERVER}, such as Debian's; or leave out the option tls.",
+        )
 
 
 def _base_port(value: Any) -> int | None:
@@ -99,6 +111,10 @@ def _persistence(given: Any) -> str | None:
     if given is not None and given not in PERSISTENCE:
         raise UsageError(f"there is no persistence {given!r}.", f"choose one of {', '.join(PERSISTENCE)}.")
     return None if given is None else str(given)
+
+
+def _truth(name: str, given: Any) -> bool | None:
+    return None if given is None else truth(f"the option {name}", given)
 
 
 def _text(value: object) -> str:

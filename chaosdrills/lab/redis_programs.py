@@ -91,7 +91,8 @@ def refusal(program: Program, lines: Sequence[str], sentinel: bool = False) -> s
     blamed = next((number for number, row in enumerate(rows) if row.startswith(">>>")), None)
     if blamed is not None:
         return ": ".join(row.removeprefix(">>> ") for row in rows[blamed : blamed + 2])
-    return re.sub(r"^\d+:\w .*? [#*.-] ", "", next((row for row in reversed(rows) if row), "it says nothing"))
+    last = next((row for row in reversed(rows) if row), "it says nothing")
+    return re.sub(r"^\d+:\w .*? [#*.-] ", "", last).rstrip(".")
 
 
 def _said(argv: list[str], folder: Path) -> str:

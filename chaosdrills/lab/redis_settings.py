@@ -48,10 +48,10 @@ class Place:
     data: Path
 
 
-def server(place: Place, primary: Place, persistence: str, settings: Mapping[str, str]) -> list[str]:
-    """The lines of a server, which follows `primary` unless it is that itself."""
+def server(place: Place, primary: Place, persistence: str, settings: Mapping[str, str], tls: bool = False) -> list[str]:
+    """The lines of a server, which follows `primary` unless it is that itself. `tls`: it listens for nothing else."""
     return [
-        *_listening(place),
+        *_listening(place, tls),
         *OURS,
         *KEPT[persistence],
         f"replica-announce-ip {LOOPBACK}",
@@ -67,12 +67,12 @@ def settings_lines(settings: Mapping[str, str]) -> list[str]:
 
 
 def sentinel(
-    place: Place, servers: Sequence[Place], sentinels: Sequence[Place], choices: Mapping[str, int]
+    place: Place, servers: Sequence[Place], sentinels: Sequence[Place], choices: Mapping[str, int], tls: bool = False
 ) -> list[str]:
     """The lines of a sentinel of these `servers`, the first of which leads; `sentinels` are all of them."""
     primary, *replicas = servers
     return [
-        *_listening(place),
+        *_listening(place, tls),
         *OURS[:2],
         f"sentinel myid {_identity(place)}",
         f"sentinel announce-ip {quoted(LOOPBACK)}",
@@ -103,8 +103,9 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _listening(place: Place) -> list[str]:
-    return [f"bind {LOOPBACK}", f"port {place.own}", f"dir {quoted(str(place.data))}"]
+def _listening(place: Place, tls: bool) -> list[str]:
+    ports = ["port 0", f"tls-port {place.own}"] if tls else [f"port {place.own}"]
+    return [f"bind {LOOPBACK}", *ports, f"dir {quoted(str(place.data))}"]
 
 
 def _identity(place: Place) -> str:

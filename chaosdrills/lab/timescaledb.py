@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from chaosdrills.host.files import write_private
 from chaosdrills.host.network import FILTERED, PLAIN
 from chaosdrills.host.nodes import Cluster, Node, cluster_dir
 from chaosdrills.host.processes import wait_until
@@ -44,7 +45,7 @@ from chaosdrills.lab import (
     supervision,
     timescaledb_options,
 )
-from chaosdrills.lab.patroni_settings import Passwords, Place, write_private
+from chaosdrills.lab.patroni_settings import Passwords, Place
 from chaosdrills.lab.postgresql_listeners import RAFT_OFFSET
 from chaosdrills.lab.postgresql_programs import Programs, find_programs
 from chaosdrills.lab.progress import Progress

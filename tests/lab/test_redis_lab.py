@@ -144,13 +144,20 @@ def test_up_status_up_down_by_the_command_line(own_state: Path) -> None:
         return done.stderr if code else done.stdout
 
     port = base_port()
-    said = run("up", "redis", "--base-port", str(port), "--set", "min-replicas-to-write=1")
+    options = ["--set", "min-replicas-to-write=1", "--sentinel", "down-after-milliseconds=5000", "--persistence", "rdb"]
+    said = run("up", "redis", "--base-port", str(port), *options)
     sentinels = ",".join(f"127.0.0.1:{port + offset}" for offset in (20, 21, 22))
     assert f"\n  redis_url: redis+sentinel://{sentinels}/drill\n" in said
     cluster = nodes.load("redis")
     assert cluster is not None
     assert ask(cluster, 2, "CONFIG", "GET", "min-replicas-to-write")[1] == b"1"
+    assert ask(cluster, 2, "CONFIG", "GET", "save")[1] == b"3600 1 300 100 60 10000"
+    assert b"5000" in ask(cluster, 6, "SENTINEL", "MASTER", "drill")
     assert "another settings" in run("up", "redis", "--set", "min-replicas-to-write=2", code=64)
+    assert "the Kafka lab has no option 'acl'" in run("up", "kafka", "--acl", code=64)
+    assert "the timescaledb lab has no option 'sentinel'" in run("up", "timescaledb", "--sentinel", "quorum=2", code=64)
+    assert "--sentinel 'quorum' is not NAME=VALUE" in run("up", "redis", "--sentinel", "quorum", code=64)
+    assert "the redis lab has no option 'patroni'" in run("up", "redis", "--patroni", "ttl=30", code=64)
     assert f"redis: running at {cluster.endpoint}\n" in run("status")
     assert run("down", "redis") == "The redis lab has ended.\n"
     assert all_gone()
@@ -209,8 +216,8 @@ def test_a_taken_port_is_named_with_its_holder(own_state: Path, offset: int) -> 
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"settings": {"min-replicas-max-lag": "soon"}}, "the option settings: 'min-replicas-max-lag soon': argument"),
-        ({"settings": {"no-such-thing": 1}}, "the option settings: 'no-such-thing 1': Bad directive"),
+        ({"settings": {"min-replicas-max-lag": "soon"}}, "these settings: 'min-replicas-max-lag soon': argument"),
+        ({"settings": {"no-such-thing": 1}}, "these settings: 'no-such-thing 1': Bad directive"),
         ({"settings": {"maxmemory-policy": "all"}}, "argument\\(s\\) must be one of the following: volatile-lru"),
         ({"settings": {"loadmodule": "/nowhere.so"}}, "Can't load module from /nowhere.so"),
     ],

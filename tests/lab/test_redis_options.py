@@ -14,13 +14,15 @@ PLACES = [Place(node, 7000 + node, 7050 + node, Path("/data") / f"node-{node}") 
 
 
 def test_options_become_comparable() -> None:
-    nothing = {"base_port": None, "settings": {}, "sentinel": {}, "persistence": None, "network": None}
-    assert normalise({}) == nothing
+    chosen_not = dict.fromkeys(("base_port", "persistence", "acl", "tls", "network"))
+    assert normalise({}) == {**chosen_not, "settings": {}, "sentinel": {}}
     asked = {
         "base_port": "26000",
         "settings": {"save": "3600 1", "Appendfsync": "always", "lazyfree-lazy-eviction": True},
         "sentinel": {"down-after-milliseconds": "500", "quorum": 3},
         "persistence": "rdb",
+        "acl": "true",
+        "tls": False,
         "network": "plain",
     }
     assert normalise(asked) == {
@@ -28,6 +30,8 @@ def test_options_become_comparable() -> None:
         "settings": {"appendfsync": "always", "lazyfree-lazy-eviction": "yes", "save": "3600 1"},
         "sentinel": {"down-after-milliseconds": 500, "quorum": 3},
         "persistence": "rdb",
+        "acl": True,
+        "tls": False,
         "network": "plain",
     }
 
@@ -52,6 +56,8 @@ def test_options_become_comparable() -> None:
         ({"sentinel": {"down-after-milliseconds": 0}}, "down-after-milliseconds is '0'"),
         ({"sentinel": {"failover-timeout": "soon"}}, "failover-timeout is 'soon'"),
         ({"persistence": "disk"}, "there is no persistence 'disk'"),
+        ({"acl": "perhaps"}, "the option acl is 'perhaps'"),
+        ({"tls": 1}, "the option tls is 1"),
         ({"network": "wild"}, "there is no network 'wild'"),
     ],
 )
