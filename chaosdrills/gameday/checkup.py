@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from chaosdrills.errors import DrillError
+
 State = Literal["ok", "warn", "fail"]
 
 
@@ -21,12 +23,17 @@ class Finding:
     fix: str = ""
 
 
+def lacking(name: str, error: DrillError, state: State = "warn") -> Finding:
+    """What is not there, as its error says."""
+    return Finding(name, state, error.message.rstrip("."), error.hint)
+
+
 Check = Callable[[], Finding | list[Finding]]
 
 
 def checks() -> list[Check]:
     """All checks, in the order in which they are read."""
-    from chaosdrills.gameday import machine, outstanding, postgresql, programs, rights, serving
+    from chaosdrills.gameday import machine, outstanding, postgresql, programs, redis, rights, serving
 
     return [
         programs.python,
@@ -51,6 +58,9 @@ def checks() -> list[Check]:
         postgresql.user,
         postgresql.ports,
         postgresql.pooler,
+        redis.driver,
+        redis.server,
+        redis.ports,
         outstanding.drill,
         outstanding.heal_log,
         rights.isolation,

@@ -8,7 +8,7 @@ import os
 import shutil
 
 from chaosdrills.errors import DrillError
-from chaosdrills.gameday.checkup import Finding
+from chaosdrills.gameday.checkup import Finding, lacking
 from chaosdrills.gameday.serving import ports_of
 from chaosdrills.lab import postgresql_programs as programs
 from chaosdrills.lab import timescaledb as lab
@@ -22,7 +22,7 @@ def driver() -> Finding:
     try:
         from chaosdrills.timescaledb import client
     except DrillError as error:
-        return _lacking("postgresql driver", error)
+        return lacking("postgresql driver", error)
     shown = ", ".join(f"{name} {version}" for name, version in client.versions().items())
     return Finding("postgresql driver", "ok", shown)
 
@@ -32,7 +32,7 @@ def server() -> Finding:
     try:
         bindir = programs.find_bindir()
     except DrillError as error:
-        return _lacking("postgresql", error)
+        return lacking("postgresql", error)
     version = programs.version_of(bindir)
     if not version:
         return Finding("postgresql", "warn", f"{bindir / 'postgres'} does not say its version", INSTALL)
@@ -56,7 +56,7 @@ def etcd() -> Finding:
     try:
         return Finding("etcd", "ok", str(programs.find_etcd()))
     except DrillError as error:
-        return _lacking("etcd", error)
+        return lacking("etcd", error)
 
 
 def patroni() -> list[Finding]:
@@ -69,7 +69,7 @@ def user() -> Finding:
     try:
         prefix = programs.find_prefix()
     except DrillError as error:
-        return _lacking("postgresql user", error)
+        return lacking("postgresql user", error)
     return Finding("postgresql user", "ok", "root, in a user namespace" if prefix else "this one")
 
 
@@ -93,9 +93,5 @@ def _package(module: str) -> Finding:
     try:
         programs.require_package(module)
     except DrillError as error:
-        return _lacking(module, error)
+        return lacking(module, error)
     return Finding(module, "ok", "installed")
-
-
-def _lacking(name: str, error: DrillError) -> Finding:
-    return Finding(name, "warn", error.message.rstrip("."), error.hint)

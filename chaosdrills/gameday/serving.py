@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from chaosdrills.errors import DrillError
-from chaosdrills.gameday.checkup import Finding, State
+from chaosdrills.gameday.checkup import Finding, State, lacking
 from chaosdrills.host import nodes
 from chaosdrills.host.network import PLAIN
 from chaosdrills.host.paths import cache_path, state_path
@@ -120,4 +120,4 @@ def _elsewhere() -> bool:
 
 
 def _lacking(name: str, error: DrillError) -> Finding:
-    return Finding(name, "warn" if _elsewhere() else "fail", error.message.rstrip("."), error.hint)
+    return lacking(name, error, "warn" if _elsewhere() else "fail")

@@ -11,13 +11,13 @@ import pytest
 
 from chaosdrills.faults import heal_log, lock
 from chaosdrills.faults.fault import Target
-from chaosdrills.gameday import machine, outstanding, postgresql, programs, rights, serving
+from chaosdrills.gameday import machine, outstanding, postgresql, programs, redis, rights, serving
 from chaosdrills.gameday.checkup import Finding, can_run, checks, examine
 from chaosdrills.host import nodes, packet_filter
 from chaosdrills.host.nodes import Cluster, Node
-from chaosdrills.lab import jars, postgresql_programs
+from chaosdrills.lab import jars, postgresql_programs, redis_programs
 from chaosdrills.lab.progress import quiet
-from tests.conftest import POSTGRESQL_OFFSETS, free_base_port
+from tests.conftest import POSTGRESQL_OFFSETS, REDIS_OFFSETS, free_base_port
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def test_everything_is_looked_at_and_nothing_is_made(state: Path, cache: Path) -
         "cache", "this folder", "memory", "processors", "open files", "clock", "java", "jars", "aot cache", "ports",
         "other drills", "heal log", "isolation", "postgresql driver", "postgresql", "timescaledb", "etcd", "patroni",
         "psycopg_pool", "prometheus_client", "postgresql user", "postgresql ports", "pgbouncer",
+        "redis driver", "redis server", "redis ports",
     }  # fmt: skip
     assert all(finding.detail for finding in findings)
     assert all(bool(finding.fix) == (finding.state != "ok") for finding in findings)
@@ -263,6 +264,24 @@ def test_who_may_run_postgresql_and_where(state: Path, monkeypatch: pytest.Monke
     assert postgresql.pooler().state == "warn"
     _program(tmp_path / "pgbouncer", "true")
     assert postgresql.pooler() == Finding("pgbouncer", "ok", str(tmp_path / "pgbouncer"))
+
+
+def test_what_the_redis_lab_lacks(state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _program(tmp_path / "own-redis", "echo 'Redis server v=7.0.15 sha=0'")
+    monkeypatch.setenv(redis_programs.SERVER, str(tmp_path / "own-redis"))
+    found = redis.server()
+    named = f"Redis 7.0.15, {tmp_path / 'own-redis'} ({redis_programs.SERVER})"
+    assert (found.state, found.detail) == ("ok", named)
+    _program(tmp_path / "own-redis", "echo 'Redis server v=5.0.14 sha=0'")
+    old = redis.server()
+    assert (old.state, old.detail) == ("warn", f"{tmp_path / 'own-redis'} is Redis 5.0.14: the lab needs 6.2 or newer")
+    assert old.fix
+    base = free_base_port(REDIS_OFFSETS)
+    assert redis.ports(base) == Finding("redis ports", "ok", f"{base} to {base + 22} are free for the lab")
+    with socket.create_server(("127.0.0.1", base + 21)):
+        taken = redis.ports(base)
+    assert (taken.state, taken.fix.rsplit(": ", 1)[1]) == ("warn", "chaos drills lab up redis --base-port PORT")
+    assert not state.exists()
 
 
 def test_what_others_left(state: Path) -> None:
