@@ -58,7 +58,7 @@ def _show(found: dict[str, Any]) -> None:
 def _show_fault(fault: dict[str, Any]) -> None:
     click.echo(f"Fault: {fault['name']} ({fault['means']})")
     if len(fault["hits"]) > 1:
-        click.echo(f"  hits {len(fault['hits'])} brokers")
+        click.echo(f"  hits {len(fault['hits'])} {fault['hits'][0].get('noun', 'broker')}s")
     for hit in fault["hits"]:
         where = hit["address"] or "an address that is not known"
         click.echo(f"  hits {hit.get('noun', 'broker')} {hit['broker']} at {where}: {hit['why']}")

@@ -12,13 +12,13 @@ from chaosdrills.faults.lab import is_lab
 from chaosdrills.host import nodes
 from chaosdrills.lab import lifecycle
 from chaosdrills.observe.arguments import faults_of, heals_of
-from chaosdrills.preview import postgresql
+from chaosdrills.preview import clusters
 from chaosdrills.preview.foreign import described
 from chaosdrills.preview.hiding import Hiding
 from chaosdrills.preview.loading import Resolved, load
 
-KAFKA_ACTIONS, POSTGRESQL_ACTIONS = "chaosdrills.kafka.actions", "chaosdrills.timescaledb.actions"
-PREVIEWS = {KAFKA_ACTIONS: "chaosdrills.kafka.preview", POSTGRESQL_ACTIONS: "chaosdrills.timescaledb.preview"}
+KAFKA_ACTIONS = "chaosdrills.kafka.actions"
+PREVIEWS = {module: module.replace("actions", "preview") for module in (KAFKA_ACTIONS, *clusters.SERVICES)}
 LAB_CONTROL = "chaosdrills.lab.control"
 OBSERVE_CONTROL = "chaosdrills.observe.control"
 
@@ -36,8 +36,8 @@ def preview(source: str, variables: Sequence[str] = ()) -> tuple[dict[str, Any],
     observe = _control(resolved, OBSERVE_CONTROL)
     actions = _named(resolved, observe)
     scene, cluster = _cluster(resolved, observe, any(_is_ours(one) for one in actions["faults"]))
-    if any(postgresql.is_ours(one) for one in actions["faults"]):
-        scene, cluster = postgresql.scene_of(resolved, _control(resolved, LAB_CONTROL))
+    if service := next(filter(None, map(clusters.service_of, actions["faults"])), ""):
+        scene, cluster = clusters.scene_of(service, resolved, _control(resolved, LAB_CONTROL))
     faults: list[dict[str, Any]] = []
     errors = _blockers()
     for activity in actions["faults"]:
@@ -120,8 +120,8 @@ def _lab(resolved: Resolved) -> Sequence[int] | None:
 def _fault(activity: dict[str, Any], resolved: Resolved, scene: Any) -> tuple[dict[str, Any], DrillError | None]:
     """What is said of one fault, and the error that it would end with."""
     provider, name = activity["provider"], activity["name"]
-    if postgresql.is_ours(activity):
-        found, error = postgresql.foreseen(activity, resolved, scene)
+    if clusters.service_of(activity):
+        found, error = clusters.foreseen(activity, resolved, scene)
         return _said(name, _func(activity), {**found, "refused": error.message if error else ""}), error
     if not _is_ours(activity):
         means = described(provider, resolved.arguments(provider, hidden=True))

@@ -52,12 +52,9 @@ def fail_over(client: "Client", timeout_s: float) -> dict[str, Any]:
     """A planned failover by Sentinel. Raises `DrillError` if no other server leads within `timeout_s`."""
     from chaosdrills.redis import sentinels
 
-    if not client.url.name:
-        raise UsageError(
-            "a failover is Sentinel's to do, and REDIS_URL names none.", "write redis+sentinel://... there."
-        )
+    require_sentinels(client)
     with alone():
-        before = _leader(client)
+        before = leader_of(client)
         what = f"failover from {before} by Sentinel"
         with _marked(what):
             by = sentinels.fail_over(client)
@@ -91,7 +88,16 @@ def _marked(what: str) -> Iterator[None]:
     marking.mark("fault_end", what)
 
 
-def _leader(client: "Client") -> str:
+def require_sentinels(client: "Client") -> None:
+    """Raise `UsageError` unless the URL names sentinels, who alone can fail over."""
+    if not client.url.name:
+        raise UsageError(
+            "a failover is Sentinel's to do, and REDIS_URL names none.", "write redis+sentinel://... there."
+        )
+
+
+def leader_of(client: "Client") -> str:
+    """The address of the one primary. Raises `UnavailableError` if there is no such one."""
     from chaosdrills.redis import health
 
     found, lacks = health.look(client)

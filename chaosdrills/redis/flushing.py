@@ -40,19 +40,24 @@ def flush(session: Session) -> None:
 def allowed(client: Client, session: Session, allow: str, foreign_ok: bool) -> Toll:
     """What would go, if that is allowed. Raises `UsageError` if not, saying what would have gone."""
     toll = count(session)
-    names = [toll.address, *([client.url.name] if client.url.name else [])]
-    if allow not in names:
-        given = f"allow is {allow!r}" if allow else "nothing allows it"
-        raise UsageError(
-            f"FLUSHALL would take {toll}, and {given}: nothing was flushed.",
-            f"give allow as {' or '.join(map(repr, names))} if that is what you want.",
-        )
+    require_allowed(client, [toll.address], allow, str(toll))
     if toll.foreign and not foreign_ok and not is_lab(SERVICE, client.url.addresses):
         raise UsageError(
             f"FLUSHALL would take {toll}: nothing was flushed.",
             "point the drill at a Redis that nobody needs; 'allow_foreign_keys' flushes all the same.",
         )
     return toll
+
+
+def require_allowed(client: Client, addresses: list[str], allow: str, what: str) -> None:
+    """Raise `UsageError` unless `allow` is the master's name, or one of the primary's `addresses`."""
+    names = [*addresses, *([client.url.name] if client.url.name else [])]
+    if allow not in names:
+        given = f"allow is {allow!r}" if allow else "nothing allows it"
+        raise UsageError(
+            f"FLUSHALL would take {what}, and {given}: nothing was flushed.",
+            f"give allow as {' or '.join(map(repr, names))} if that is what you want.",
+        )
 
 
 def primary(client: Client) -> Session:
