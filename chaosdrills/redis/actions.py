@@ -123,16 +123,25 @@ def isolate_node(
         return deeds.hit("isolate", "isolated", locals())
 
 
-def fail_over(timeout_s: float = 60.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:
+def fail_over(
+    coordinated: bool = False,
+    timeout_s: float = 60.0,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
     """A planned failover by Sentinel (SENTINEL FAILOVER), over when another server leads.
 
-    Needs a redis_url of sentinels. Marked as a fault, which nothing heals. Returns `{"failed_over": 1, "before":
+    Sentinel promotes a replica, and demotes the old primary only some 10 s later: what clients that are still connected
+    write there meanwhile is acknowledged and lost. With `coordinated` (sentinels and servers of Valkey 9) the old
+    primary holds its writers until the replica has all, and follows it at once. Needs a redis_url of sentinels. Marked
+    as a fault, which nothing heals. Returns `{"failed_over": 1, "before":
     "127.0.0.1:27379", "after": "127.0.0.1:27380", "by": "127.0.0.1:27399", "what": "failover from ... by Sentinel"}`.
     """
     with refusing():
+        from chaosdrills.core.values import truth
         from chaosdrills.redis.way import way_of
 
-        return deeds.fail_over(way_of(configuration, secrets), float(timeout_s))
+        return deeds.fail_over(way_of(configuration, secrets), truth("coordinated", coordinated), float(timeout_s))
 
 
 def flush_all(

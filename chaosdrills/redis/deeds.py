@@ -48,16 +48,16 @@ def hit(deed: str, done: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def fail_over(client: "Client", timeout_s: float) -> dict[str, Any]:
+def fail_over(client: "Client", coordinated: bool, timeout_s: float) -> dict[str, Any]:
     """A planned failover by Sentinel. Raises `DrillError` if no other server leads within `timeout_s`."""
     from chaosdrills.redis import sentinels
 
     require_sentinels(client)
     with alone():
         before = leader_of(client)
-        what = f"failover from {before} by Sentinel"
+        what = f"{'coordinated ' if coordinated else ''}failover from {before} by Sentinel"
         with _marked(what):
-            by = sentinels.fail_over(client)
+            by = sentinels.fail_over(client, coordinated)
             after = _other_leader(client, before, timeout_s)
     return {"failed_over": 1, "before": before, "after": after, "by": by, "what": what}
 

@@ -71,8 +71,9 @@ def look(client: Client) -> tuple[Sentinel, ...]:
     return tuple(found)
 
 
-def fail_over(client: Client) -> str:
+def fail_over(client: Client, coordinated: bool) -> str:
     """Have the first sentinel that answers begin a failover, as planned work; its address. Raises `DrillError`."""
+    more = ("COORDINATED",) if coordinated else ()
     said = []
     for address in client.url.hosts:
         session = client.reach_sentinel(address)
@@ -80,8 +81,12 @@ def fail_over(client: Client) -> str:
             said.append(f"{address} {session}")
             continue
         try:
-            session.do("SENTINEL", "FAILOVER", client.url.name, timeout_s=ASK_S)
+            session.do("SENTINEL", "FAILOVER", client.url.name, *more, timeout_s=ASK_S)
             return address
+        except ServerError as error:
+            if coordinated and not error.code:
+                raise UsageError(error.message, "coordinated failovers need sentinels of Valkey 9.") from error
+            raise
         finally:
             session.close()
     raise ServerError(f"no sentinel answers: {'; '.join(said)}.")

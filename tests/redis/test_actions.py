@@ -121,7 +121,7 @@ def test_a_lost_quorum_keeps_anybody_from_being_promoted(lab: Cluster, marks: Ma
 
 def test_sentinel_fails_over_when_it_is_asked(lab: Cluster, marks: Marks) -> None:
     configured, leads = settings(lab), lab.node(primary(lab)).endpoint
-    moved = actions.fail_over(30, configured)
+    moved = actions.fail_over(False, 30, configured)
     after = moved["after"]
     assert (moved["before"], moved["failed_over"]) == (leads, 1)
     assert after != leads
@@ -131,7 +131,7 @@ def test_sentinel_fails_over_when_it_is_asked(lab: Cluster, marks: Marks) -> Non
     assert lab.node(primary(lab)).endpoint == after
     servers = {"redis_url": f"redis://{leads},{after}"}
     with pytest.raises(ActivityFailed, match="a failover is Sentinel's to do"):
-        actions.fail_over(30, servers)
+        actions.fail_over(False, 30, servers)
 
 
 def test_flushall_is_done_only_where_it_is_named(lab: Cluster, marks: Marks) -> None:
