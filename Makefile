@@ -23,7 +23,8 @@ drill: $(VENV)/.all
 	@$(BIN)/chaos --no-version-check run $(EXPERIMENT)
 
 drills: $(VENV)/.dev
-	CHAOSDRILLS_FULL=1 $(BIN)/python -m pytest -v -s tests/lab/test_experiments.py tests/lab/test_timescaledb_experiments.py
+	CHAOSDRILLS_FULL=1 $(BIN)/python -m pytest -v -s tests/lab/test_experiments.py tests/lab/test_timescaledb_experiments.py \
+	  tests/lab/test_redis_experiments.py
 
 test: lint validate
 	@rm -rf $(TRIES)

@@ -83,7 +83,7 @@ BROKEN: dict[str, tuple[Breaking, str]] = {
     ),
     "unknown lab": (
         lambda it: control(it, "lab").update(service="kafak"),
-        "control 'lab': there is no lab for 'kafak'. Try: choose one of kafka, timescaledb.",
+        "control 'lab': there is no lab for 'kafak'. Try: choose one of kafka, timescaledb, redis.",
     ),
 }
 
