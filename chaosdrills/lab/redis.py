@@ -114,8 +114,7 @@ def configuration(cluster: Cluster) -> dict[str, str]:
 def let_settle(node: Node) -> None:
     """Have each server accept connections before what comes after it asks: that would ask again after 1 s only."""
     if node.kind == SERVER_KIND:
-        port = next(iter((node.behind or node.listeners).values()))
-        wait_until(lambda: accepts(f"{LOOPBACK}:{port}") or not node.alive, SETTLE_S, 0.005)
+        wait_until(lambda: accepts(node.endpoint) or not node.alive, SETTLE_S, 0.005)
 
 
 def awaited(cluster: Cluster) -> str:
