@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chaosdrills.cli.numbers import FiniteRange
-from chaosdrills.cli.services import DRAFTED
+from chaosdrills.cli.services import SERVICES
 from chaosdrills.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chaosdrills.gameday.drafting import Draft
     from chaosdrills.gameday.drafting_subjects import Subject
 
-ONLY = {"topic": "kafka", "partitions": "kafka", "connections": "timescaledb"}
+ONLY = {"topic": ("kafka",), "partitions": ("kafka",), "connections": ("timescaledb", "redis")}
 
 
 def _subject(service: str) -> "Subject":
@@ -28,7 +28,7 @@ def _subject(service: str) -> "Subject":
 
 
 def _offered(ctx: click.Context, what: str) -> tuple[str, ...]:
-    subject = _subject(ctx.params.get("service") or DRAFTED[0])
+    subject = _subject(ctx.params.get("service") or SERVICES[0])
     return subject.faults() if what == "fault" else tuple(subject.roles)
 
 
@@ -46,13 +46,13 @@ offered: dict[str, Any] = {"callback": _check_offered, "shell_complete": _comple
 
 
 @click.command()
-@click.option("--service", type=click.Choice(DRAFTED), default="kafka", show_default=True, is_eager=True)
+@click.option("--service", type=click.Choice(SERVICES), default="kafka", show_default=True, is_eager=True)
 @click.option("--fault", **offered, help="What is done to it.  [default: kill]")
 @click.option("--role", **offered, help="Which broker or node is hit.  [default: leader, primary, or what suits]")
 @click.option("--broker-id", "--node-id", "node_id", type=click.IntRange(min=0), help="The broker or node of role id.")
 @click.option("--topic", help="Kafka: an existing topic to write to; a new one for each drill if not given.")
 @click.option("--partitions", type=click.IntRange(1, 10_000), help="Kafka: partitions of the topic.  [default: 6]")
-@click.option("--connections", type=click.IntRange(1, 1000), help="PostgreSQL: how many write.  [default: 8]")
+@click.option("--connections", type=click.IntRange(1, 1000), help="PostgreSQL, Redis: how many write.  [default: 8]")
 @click.option("--rate", "rate_per_s", type=FiniteRange(1, 1e6), help="Writes a second.  [default: 200]")
 @click.option("--rto", "rto_s", type=FiniteRange(0, 1e9), help="RTO in seconds.  [default: the objective]")
 @click.option("--rpo", "rpo_s", type=FiniteRange(0, 1e9), help="RPO in seconds.  [default: the objective]")
@@ -65,7 +65,7 @@ offered: dict[str, Any] = {"callback": _check_offered, "shell_complete": _comple
 @click.option("--heal", metavar="COMMAND", help="The command that undoes it, and may be repeated.")
 @click.option("--check", metavar="COMMAND", help="The command that ends with 0 where what was hit is healthy.")
 @click.option(
-    "--bootstrap", "--dsn", "endpoint", help="Where the cluster is by default (host:port,... or a DSN).  [the lab]"
+    "--bootstrap", "--dsn", "--url", "endpoint", help="Where it is by default (host:port,..., a DSN or URL).  [the lab]"
 )
 @click.option("--argument", "arguments", multiple=True, metavar="NAME=VALUE", help="One more of the fault's own.")
 @click.option("--title", help="The experiment's title.")
@@ -80,6 +80,7 @@ def new(service: str, output: Path | None, force: bool, arguments: tuple[str, ..
     Example: chaos drills new --fault kill --role controller --rate 500 -o experiments/controller.json
     Example: chaos drills new --service timescaledb --fault pause --role primary -o experiments/frozen.json
     Example: chaos drills new --service timescaledb --fault switch_over
+    Example: chaos drills new --service redis --fault pause --connections 4
     """
     from chaosdrills.gameday import drafting
     from chaosdrills.host.files import writing_for_user
@@ -105,9 +106,9 @@ def new(service: str, output: Path | None, force: bool, arguments: tuple[str, ..
 
 
 def _refuse_others(service: str, given: dict[str, Any]) -> None:
-    for name, owner in ONLY.items():
-        if given[name] is not None and owner != service:
-            raise UsageError(f"--{name} is for {owner}, not for {service}.", "leave it out.")
+    for name, owners in ONLY.items():
+        if given[name] is not None and service not in owners:
+            raise UsageError(f"--{name} is for {' and '.join(owners)}, not for {service}.", "leave it out.")
 
 
 def _check(made: dict[str, Any], endpoint: str | None) -> None:
@@ -117,18 +118,28 @@ def _check(made: dict[str, Any], endpoint: str | None) -> None:
     for control in made["controls"]:
         arguments = control["provider"].get("arguments", {})
         if "workload" in arguments:
-            known = {"dsn": endpoint} if endpoint and "dsn" in arguments["workload_arguments"] else {}
+            given, name = arguments["workload_arguments"], next(iter(WHERE & set(arguments["workload_arguments"])), "")
+            known = {name: endpoint} if endpoint and name else {}
             if known:
-                _refuse_password(known["dsn"])
-            check_workload(arguments["workload"], {**arguments["workload_arguments"], **known})
+                _refuse_password(name, str(endpoint))
+            check_workload(arguments["workload"], {**given, **known})
 
 
-def _refuse_password(dsn: str) -> None:
+WHERE = {"dsn", "url"}
+
+
+def _refuse_password(name: str, endpoint: str) -> None:
     """Raise `UsageError` for a password that would stand in the file."""
-    from chaosdrills.timescaledb.dsn import Dsn
+    if name == "dsn":
+        from chaosdrills.timescaledb.dsn import Dsn
 
-    if {"password", "sslpassword"} & set(Dsn.of(dsn).parameters):
-        raise UsageError("--dsn holds a password.", "leave it out: give it in a passfile or PGPASSWORD.")
+        found, instead = {"password", "sslpassword"} & set(Dsn.of(endpoint).parameters), "a passfile or PGPASSWORD"
+    else:
+        from chaosdrills.redis.url import RedisUrl
+
+        found, instead = {"password"} & set(RedisUrl.of(endpoint).secrets), "a passfile or the secrets of 'redis'"
+    if found:
+        raise UsageError(f"--{name} holds a password.", f"leave it out: give it in {instead}.")
 
 
 def _draft(
@@ -180,7 +191,7 @@ def _ask(subject: "Subject", given: dict[str, Any]) -> None:
 def _questions(subject: "Subject") -> list[tuple[str, str, Any, Any]]:
     """What is asked of every fault: option, question, default and type."""
     rate = ("rate_per_s", "How many writes a second", 200.0, FiniteRange(1, 1e6))
-    if subject.service == "timescaledb":
+    if subject.spread == "connections":
         return [("connections", "Over how many connections", subject.streams, click.IntRange(1, 1000)), rate]
     return [
         ("topic", "To which topic are records written (empty: a new one)", "", str),

@@ -1,5 +1,3 @@
 """The services that commands can be told of, known here without importing what knows them."""
 
 SERVICES = ("kafka", "timescaledb", "redis")
-DRAFTED = ("kafka", "timescaledb")
-"""Those for which experiments are drafted, and which are soaked."""

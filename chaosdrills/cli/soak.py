@@ -10,14 +10,14 @@ import click
 
 from chaosdrills.cli.guard import STATUS_OF_VERDICT, ending_as_ctrl_c
 from chaosdrills.cli.numbers import FiniteRange
-from chaosdrills.cli.services import DRAFTED
+from chaosdrills.cli.services import SERVICES
 from chaosdrills.errors import UsageError
 
 HIGHEST_SEED = 999_999
 
 
 @click.command()
-@click.option("--service", type=click.Choice(DRAFTED), default="kafka", show_default=True)
+@click.option("--service", type=click.Choice(SERVICES), default="kafka", show_default=True)
 @click.option("--seconds", type=FiniteRange(1, 86_400), default=600.0, show_default=True, help="How long.")
 @click.option("--every", "every_s", type=FiniteRange(1, 3600), default=10.0, show_default=True, help="Seconds.")
 @click.option("--seed", type=click.IntRange(0, HIGHEST_SEED), help="Repeats a storm.  [default: a new one, printed]")
@@ -41,6 +41,7 @@ def soak(ctx: click.Context, /, service: str, as_json: bool, seed: int | None, k
     \b
     Example: chaos drills soak --seconds 600 --every 10 --seed 7
     Example: chaos drills soak --service timescaledb --every 20
+    Example: chaos drills soak --service redis --seconds 120 --every 15
     """
     from chaosdrills.gameday import soak as soaking
     from chaosdrills.gameday.grounds import GROUNDS

@@ -116,8 +116,12 @@ def _set_limits(made: Json, draft: Draft) -> None:
         "unavailable_judged_s": [0, draft.objective.rto_s],
     }
     hypothesis = made["steady-state-hypothesis"]
-    if draft.objective.max_lost is None:
-        hypothesis["probes"] = [it for it in hypothesis["probes"] if it["tolerance"]["target"] != "lost"]
+    probes = [it for it in hypothesis["probes"] if it["tolerance"]["target"] != "lost"]
+    if draft.objective.max_lost is not None:
+        rpo = next(it for it in probes if it["tolerance"]["target"] == "rpo_judged_s")
+        tolerance = {**rpo["tolerance"], "target": "lost"}
+        probes.insert(probes.index(rpo) + 1, {**rpo, "name": "no more is lost than may be", "tolerance": tolerance})
+    hypothesis["probes"] = probes
     for probe in hypothesis["probes"]:
         tolerance = probe["tolerance"]
         tolerance["range"] = limits.get(tolerance["target"], tolerance["range"])

@@ -12,6 +12,7 @@ from typing import Any
 from chaosdrills.errors import UsageError
 from chaosdrills.faults.registry import FAULTS
 from chaosdrills.kafka import actions as kafka_actions
+from chaosdrills.redis import actions as redis_actions
 from chaosdrills.timescaledb import actions as timescaledb_actions
 
 Action = Callable[..., Any]
@@ -141,4 +142,25 @@ TIMESCALEDB = Subject(
     lab_only={"etcd": ("kill", "stop", "pause", "isolate")},
     loses_nothing=True,
 )
-SUBJECTS = {subject.service: subject for subject in (KAFKA, TIMESCALEDB)}
+REDIS = Subject(
+    service="redis",
+    title="Redis",
+    template="redis-primary-loss.json",
+    actions=redis_actions,
+    noun="node",
+    load="replies as acknowledgements",
+    endpoint="redis_url",
+    variable="REDIS_URL",
+    spread="connections",
+    streams=8,
+    roles={
+        "primary": "the primary",
+        "replica": "a replica",
+        "sentinel": "a sentinel",
+        "sentinels": "so many sentinels that no quorum is left",
+        "id": "the node of that id",
+    },
+    others={"fail_over": "planned failover by Sentinel"},
+    networks={"isolate": "isolable"},
+)
+SUBJECTS = {subject.service: subject for subject in (KAFKA, TIMESCALEDB, REDIS)}

@@ -12,7 +12,7 @@ from chaosdrills.faults.registry import FAULTS
 from chaosdrills.host.network import PLAIN
 from chaosdrills.host.nodes import Cluster, load
 from chaosdrills.host.processes import wait_until
-from chaosdrills.lab import kafka, timescaledb
+from chaosdrills.lab import kafka, redis, redis_listeners, timescaledb
 
 NETWORK_KINDS = ("isolate",)  # those that need a lab whose network can be cut
 WHOLE_S = 180.0
@@ -81,6 +81,19 @@ def _timescaledb_arguments(cluster: Cluster) -> dict[str, Any]:
     return {"dsn": timescaledb.configuration(cluster)[timescaledb.ENDPOINT_KEY]}
 
 
+def _redis_whole(cluster: Cluster) -> str:
+    from chaosdrills.redis import health
+    from chaosdrills.redis.way import way_of
+
+    found = health.wait_whole(way_of(redis.configuration(cluster), {}), WHOLE_S)
+    return f"{len(found.servers)} servers, {len(found.replicas)} replicas in step, {len(found.sentinels)} sentinels"
+
+
+def _redis_arguments(cluster: Cluster) -> dict[str, Any]:
+    """A write counts where both replicas have it: who of them leads next then has it, too."""
+    return {"url": redis.configuration(cluster)[redis.ENDPOINT_KEY], "acknowledgement": "WAIT 2"}
+
+
 KAFKA = Ground(
     service=kafka.SERVICE,
     noun="broker",
@@ -103,4 +116,15 @@ TIMESCALEDB = Ground(
     arguments=_timescaledb_arguments,
     whole=_timescaledb_whole,
 )
-GROUNDS: Mapping[str, Ground] = {ground.service: ground for ground in (KAFKA, TIMESCALEDB)}
+REDIS = Ground(
+    service=redis.SERVICE,
+    noun="node",
+    nodes=redis_listeners.SERVERS,
+    process_kinds=("kill", "stop", "pause"),
+    workload="chaosdrills.redis.workload:RedisWorkload",
+    spread="connections",
+    streams=8,
+    arguments=_redis_arguments,
+    whole=_redis_whole,
+)
+GROUNDS: Mapping[str, Ground] = {ground.service: ground for ground in (KAFKA, TIMESCALEDB, REDIS)}

@@ -32,22 +32,41 @@ Reply = Any
 ReplyError = hiredis.ReplyError
 CHUNK_BYTES = 65_536
 _CODE = re.compile(r"-?([A-Z]{3,})\b ?")
-# What no waiting mends, by the code of the answer or, of redis-py's own errors, by their words.
-FINAL_CODES = frozenset({"WRONGPASS", "NOAUTH", "NOPERM", "DENIED"})
-_FINAL = re.compile(
-    r"[Aa]uthentication|invalid username-password|invalid password|protected mode|certificate|SSL|"
-    r"wrong version number|DB index is out of range|no password is set|without any password"
+# What no waiting mends, by the code of the answer. Those in small letters are ours, for answers that have none.
+FINAL_CODES = frozenset(
+    {"WRONGPASS", "NOAUTH", "NOPERM", "DENIED", "no password", "no database", "no certificate", "tls"}
+)
+_CODES_BY_WORDS = {
+    "without any password": "no password",
+    "no password is set": "no password",
+    "protected mode": "DENIED",
+    "DB index is out of range": "no database",
+    "certificate required": "no certificate",
+    "certificate": "tls",
+    "SSL": "tls",
+    "wrong version number": "tls",
+}
+HANGS_UP = "hangs up before it lets anybody in: does it want "
+WANTS = {False: "TLS (rediss://)?", True: "a certificate (ssl_certfile, ssl_keyfile)?"}
+RIGHTS = (
+    "~chaosdrills:* +role +info +client|setname +client|id +client|list +client|kill +scan +set +get +mget +exists "
+    "+pttl +unlink +wait"
 )
 _HINTS = {
     "LOADING": "it is loading its data from disk: wait until it has, and see how long that takes.",
     "OOM": "its maxmemory is reached: make room, or raise it.",
     "MISCONF": "it cannot write its snapshot: look at its log and its disk.",
     "READONLY": "it is a replica: name the primary, or all servers, or Sentinel in the URL (REDIS_URL).",
-    "NOPERM": "grant it to the drill's user (ACL SETUSER), or use another user.",
+    "NOPERM": f"have an administrator allow what a drill does: ACL SETUSER <user> {RIGHTS}",
+    "NOREPLICAS": "too few replicas follow it (min-replicas-to-write): wait until they do.",
     "DENIED": "it is in protected mode: give it a password, or bind it to the address that is used.",
     "WRONGPASS": "check user and password in REDIS_URL.",
     "NOAUTH": "give the password in REDIS_URL, or its file as passfile.",
     "MOVED": "name a Redis that is no cluster.",
+    "no password": "it asks for none: leave it out of REDIS_URL, or name a user.",
+    "no database": "name a database that it has in REDIS_URL.",
+    "no certificate": "it wants to see a certificate: give ssl_certfile and ssl_keyfile in REDIS_URL.",
+    "tls": "name who vouches for its certificate (ssl_ca_certs in REDIS_URL), and call it as its certificate does.",
 }
 
 
@@ -70,7 +89,7 @@ class ConnectionRefused(Exception):
         super().__init__(why)
         self.code = code
         self.hint = _HINTS.get(code, "")
-        self.final = code in FINAL_CODES or (not code and _FINAL.search(why) is not None)
+        self.final = code in FINAL_CODES
 
 
 def joined(words: Sequence[str | bytes | int]) -> bytes:
@@ -122,9 +141,12 @@ class Session:
 
     def __init__(self, address: str, login: Login, name: str, timeout_s: float) -> None:
         self.address = address
-        self._connection = _made(address, login, name, timeout_s)
+        self._connection = _made(address, login, timeout_s)
         self.socket: socket.socket = self._connection._get_socket()
         self._parser = Parser()
+        self._hangs_up = HANGS_UP + WANTS[login.tls is not None]
+        self.user = login.username
+        self._name(name, timeout_s)
 
     def do(self, *words: str | bytes | int, timeout_s: float) -> Reply:
         """What the server answers. Raises `ServerError`; a server that is too slow is hung up on."""
@@ -162,6 +184,19 @@ class Session:
         """End the connection. Idempotent."""
         self._connection.disconnect()
 
+    def _name(self, name: str, timeout_s: float) -> None:
+        """Tell the server who this is; who may not go on without. Raises `ConnectionRefused` if we are not let in."""
+        try:
+            (answer,) = self.try_all([("CLIENT", "SETNAME", name)], timeout_s)
+        except SilenceError as error:
+            raise ConnectionRefused("does not answer") from error
+        except ServerError as error:
+            why, code = _bare(_reason(error.__cause__ or error)), _code_by_words(str(error.__cause__))
+            raise ConnectionRefused(*((why, code) if code else (self._hangs_up, ""))) from error
+        if isinstance(answer, ReplyError) and code_of(answer) not in ("", "NOPERM"):
+            self.close()
+            raise ConnectionRefused(said(answer), code_of(answer))
+
     def _wait(self, deadline: float) -> None:
         self.socket.settimeout(max(0.001, deadline - time.monotonic()))
 
@@ -176,35 +211,54 @@ class Session:
 _TWO_WORDS = ("SENTINEL", "CLIENT", "CONFIG", "ACL", "COMMAND", "MEMORY", "CLUSTER", "SCRIPT")
 
 
-def _made(address: str, login: Login, name: str, timeout_s: float) -> Any:
+def _made(address: str, login: Login, timeout_s: float) -> Any:
     """A connection that redis-py has made. Raises `ConnectionRefused`."""
     host, _, port = address.rpartition(":")
     kind = Connection if login.tls is None else SSLConnection
     try:
         connection = kind(
             host=host.strip("[]"), port=int(port), db=login.db, username=login.username or None,
-            password=login.password or None, client_name=name, socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s, protocol=2, driver_info=None, retry=Retry(NoBackoff(), 0),
-            **(login.tls or {}),
+            password=login.password or None, socket_timeout=timeout_s, socket_connect_timeout=timeout_s,
+            protocol=2, driver_info=None, retry=Retry(NoBackoff(), 0), **(login.tls or {}),
         )  # fmt: skip
         connection.connect()  # type: ignore[no-untyped-call]
         return connection
     except redis.exceptions.RedisError as error:
-        raise ConnectionRefused(_why(error, login.tls is not None), _code_of_its(error)) from error
+        raise ConnectionRefused(*_refusal(error, login.tls is not None)) from error
     except OSError as error:
-        raise ConnectionRefused(_reason(error)) from error
+        raise ConnectionRefused(_bare(_reason(error)), _code_by_words(str(error))) from error
 
 
-def _why(error: Exception, by_tls: bool) -> str:
-    """redis-py's words, without the address that is known already."""
-    text = re.sub(r"^Error -?\w+ connecting to \S+\. ", "", str(error)).strip().rstrip(".")
+def _refusal(error: Exception, by_tls: bool) -> tuple[str, str]:
+    """What redis-py says, without the address that is known already, and its code."""
     if isinstance(error, redis.exceptions.TimeoutError):
-        return "does not answer" + (", or not by TLS" if by_tls else "")
-    return re.sub(r"\s+", " ", text.lower() if text == "Connection refused" else text) or type(error).__name__
+        return "does not answer" + (", or not by TLS" if by_tls else ""), ""
+    text, code = str(error), _code_of_its(error)
+    if not code and _HUNG_UP.search(text):
+        return HANGS_UP + WANTS[by_tls], ""
+    return _bare(text) or type(error).__name__, code
+
+
+_HUNG_UP = re.compile(r"Connection closed by server|Connection reset by peer|Broken pipe")
+_AROUND = re.compile(
+    r"^Error -?\w+ connecting to \S+\. |^Error while (reading from|writing to) \S+ ?(: )?|\(\d+, '(?P<text>.*)'\)|"
+    r"\[\w+: \w+\] | ?\(_ssl\.c:\d+\)"
+)
+
+
+def _bare(text: str) -> str:
+    """An error's words on one line, without what Python and redis-py put around them."""
+    for _ in range(2):  # some are around others
+        text = _AROUND.sub(lambda found: found["text"] or "", text)
+    text = re.sub(r"\s+", " ", text).strip().rstrip(".?")
+    return text.lower() if text == "Connection refused" else text
 
 
 def _code_of_its(error: Exception) -> str:
     """The server's code, of which redis-py makes a class of its own."""
+    by_words = _code_by_words(str(error))
+    if by_words:
+        return by_words
     kinds = redis.exceptions
     known = {
         kinds.AuthenticationError: "WRONGPASS",
@@ -215,9 +269,12 @@ def _code_of_its(error: Exception) -> str:
     found = next((code for kind, code in known.items() if isinstance(error, kind)), "")
     if found == "WRONGPASS" and "required" in str(error).lower():
         return "NOAUTH"
-    text = str(error)
-    return found or ("DENIED" if "protected mode" in text else code_of(error))
+    return found or code_of(error)
 
 
-def _reason(error: Exception) -> str:
+def _code_by_words(text: str) -> str:
+    return next((code for words, code in _CODES_BY_WORDS.items() if words in text), "")
+
+
+def _reason(error: BaseException) -> str:
     return re.sub(r"\s+", " ", getattr(error, "strerror", None) or str(error)).strip().rstrip(".")

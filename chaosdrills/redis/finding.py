@@ -17,6 +17,10 @@ WISHES = {PRIMARY: "takes writes", STANDBY: "is a replica in step", ANY: "answer
 CONNECT_TIMEOUT_S = 1.0
 ASK_S = 1.0
 AGAIN_S = 0.05
+FOR_SENTINELS = dict.fromkeys(
+    ("WRONGPASS", "NOAUTH"),
+    "check sentinel_username and sentinel_password (secrets), or sentinel_passfile in REDIS_URL.",
+)
 OUT_OF_SERVICE = ("s_down", "o_down", "disconnected")
 
 Stopped = Callable[[], bool]
@@ -160,10 +164,9 @@ class Client:
     def _require_hope(self, address: str, error: ConnectionRefused, patient: bool) -> None:
         """Raise `UsageError` for a refusal that waiting does not mend."""
         if error.final and not patient:
-            raise UsageError(
-                f"the Redis server {address} does not let us in: {error}.",
-                error.hint or "check user, password and whether it is by TLS (rediss://) in REDIS_URL.",
-            ) from error
+            sentinel = self.url.mode == SENTINEL and address in self.url.hosts
+            who, hint = ("sentinel", FOR_SENTINELS.get(error.code, "")) if sentinel else ("Redis server", "")
+            raise UsageError(f"the {who} {address} does not let us in: {error}.", hint or error.hint) from error
 
 
 class UnknownMaster(ServerError):
@@ -205,7 +208,7 @@ def require_sentinel(address: str, error: ServerError) -> None:
 
 def _refusal(error: ConnectionRefused) -> str:
     text = str(error)
-    return text if text.startswith("does not") else f"says: {text}"
+    return text if text.startswith(("does not", "hangs up")) else f"says: {text}"
 
 
 def names_of(session: Session) -> list[str]:

@@ -159,7 +159,7 @@ def parsed(address: str, info: Mapping[str, str]) -> Server:
     mode = info.get("redis_mode") or info.get("server_mode")
     if mode == "sentinel":
         raise UsageError(f"{address} {NO_SERVER}, and {REMEDIES[NO_SERVER][0]}.", REMEDIES[NO_SERVER][1])
-    require_no_cluster(address, info)
+    require_no_cluster(address, info.get("cluster_enabled") == "1")
     if info.get("loading", "0") != "0":
         return Server(address, "is loading its data from disk")
     found = Server(
@@ -174,9 +174,9 @@ def parsed(address: str, info: Mapping[str, str]) -> Server:
     return replace(found, replicas=tuple(_replica(text, found.offset) for text in told))
 
 
-def require_no_cluster(address: str, info: Mapping[str, str]) -> None:
+def require_no_cluster(address: str, cluster: bool) -> None:
     """Raise `UsageError` for a node of a Redis Cluster, which has only some of the keys."""
-    if info.get("cluster_enabled") == "1":
+    if cluster:
         raise UsageError(
             f"{address} is a node of a Redis Cluster, which is not supported: drills are on one primary, with replicas "
             "and Sentinel or without.",

@@ -11,6 +11,7 @@
 `ssl_keyfile`, files; `ssl_check_hostname` (true, the default, or false).
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,12 +81,20 @@ class RedisUrl:
         return ",".join(self.hosts)
 
     def login(self) -> Login:
-        """Who we are to servers. Raises `UsageError` if a password's file cannot be read."""
+        """Who we are to servers. Raises `UsageError` if a file that it names cannot be read."""
+        self._require_files()
         return Login(self.secrets.get("username", ""), self._password(""), self.db, self.tls)
 
     def sentinel_login(self) -> Login:
         """Who we are to sentinels."""
+        self._require_files()
         return Login(self.secrets.get("sentinel_username", ""), self._password("sentinel_"), 0, self.tls)
+
+    def _require_files(self) -> None:
+        for name in FILES:
+            path = (self.tls or {}).get(name)
+            if path and not os.access(path, os.R_OK):
+                raise UsageError(f"the file {name} of the Redis URL, {path}, cannot be read.", "correct it in the URL.")
 
     def _password(self, whose: str) -> str:
         path = self.secrets.get(f"{whose}passfile", "")

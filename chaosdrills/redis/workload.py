@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from chaosdrills.core.history import StreamKind
-from chaosdrills.errors import DrillError, UnavailableError, UsageError
+from chaosdrills.errors import DrillError, UnavailableError
 from chaosdrills.observe.log_reader import LogReader
 from chaosdrills.observe.register_reader import RegisterReader
 from chaosdrills.observe.sending import Sending
@@ -27,8 +27,10 @@ from chaosdrills.redis.finding import PRIMARY, Client
 from chaosdrills.redis.info import Info
 from chaosdrills.redis.line import Line
 from chaosdrills.redis.outcomes import confirmed
+from chaosdrills.redis.overview import require_no_cluster
 from chaosdrills.redis.readback import ReadBack, remove
 from chaosdrills.redis.reader import LedgerSource, RegisterSource
+from chaosdrills.redis.rights import KEY, require_commands, trials
 from chaosdrills.redis.watcher import Watcher
 from chaosdrills.redis.writing import LedgerWriting, RegisterWriting
 
@@ -79,9 +81,10 @@ class RedisWorkload:
         deadline = time.monotonic() + timeout_s
         session = self._client.find(PRIMARY, min(timeout_s, CONNECT_S))
         try:
+            self._require_rights(session)
             self._watcher = Watcher(self._client, self._client.servers())
             found = self._watcher.look_once(session)
-            _refuse_cluster(session, found)
+            require_no_cluster(session.address, found.cluster)
             self._try_write(session)
             self._connector.old = session.address
             self._sending.connect(max(LEAST_S, deadline - SAY_S - time.monotonic()))
@@ -193,6 +196,11 @@ class RedisWorkload:
     def _remains(self) -> str:
         return f"the keys {self._prefix}*; SCAN with MATCH finds them and UNLINK removes them"
 
+    def _require_rights(self, session: Session) -> None:
+        """Raise `DrillError` if the user may not do what the drill does, or the server does not let anybody now."""
+        wait = self._arguments.acknowledged_by.command
+        require_commands(session, trials(KEY, self._client.application, wait), keys.ROOT)
+
     def _try_write(self, session: Session) -> None:
         """One write, confirmed as the drill's are to be, and removed. Raises `DrillError` for what is in the way."""
         key, acknowledgement = f"{self._prefix}open", self._arguments.acknowledged_by
@@ -210,13 +218,6 @@ class RedisWorkload:
                     )
         finally:
             session.do("UNLINK", key, timeout_s=ASK_S)
-
-
-def _refuse_cluster(session: Session, found: Info) -> None:
-    if found.cluster:
-        raise UsageError(
-            f"{session.address} is of a Redis Cluster, which is not supported.", "name a Redis that is no cluster."
-        )
 
 
 def _facts(found: Info) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from chaoslib.experiment import ensure_experiment_is_valid
 from click.testing import CliRunner, Result
 
 from chaosdrills.cli.main import drills
-from chaosdrills.gameday.drafting_subjects import TIMESCALEDB
+from chaosdrills.gameday.drafting_subjects import REDIS, TIMESCALEDB
 from chaosdrills.host.settings import load_objectives
 from chaosdrills.kafka.roles import ROLES
 from chaosdrills.observe.tolerances import limits_of
@@ -103,6 +103,35 @@ def test_a_draft_on_postgresql_for_a_cluster_of_the_users_own(here: Path) -> Non
     assert not Path("wrong.json").exists()
 
 
+def test_every_fault_and_role_on_redis_is_valid(here: Path) -> None:
+    for fault in REDIS.faults():
+        done = new("--service", "redis", "--fault", fault, "--connections", "2")
+        assert done.exit_code == 0, done.stderr
+        ensure_experiment_is_valid(read(done.stdout.split()[0]))
+    for role in REDIS.roles:
+        options = ["--service", "redis", "--role", role, "-o", f"{role}.json"]
+        assert new(*options, *(["--node-id", "2"] if role == "id" else [])).exit_code == 0
+        ensure_experiment_is_valid(read(f"{role}.json"))
+    limits = limits_of(read("redis-kill-primary.json"))
+    assert (limits.rto_s, limits.rpo_s, limits.max_lost) == (600, 3600, None)
+    assert new("--service", "redis", "--max-lost", "3", "-o", "strict.json").exit_code == 0
+    assert limits_of(read("strict.json")).max_lost == 3
+
+
+def test_a_draft_on_redis_for_one_of_the_users_own(here: Path) -> None:
+    url = "redis+sentinel://drill@db-1,db-2,db-3/orders?passfile=word"
+    assert new("--service", "redis", "--url", url, "-o", "own.json").exit_code == 0
+    assert read("own.json")["configuration"]["redis_url"]["default"] == url
+    for wrong, why in (
+        (url.replace("drill@", "drill:hush@"), "--url holds a password."),
+        ("redis+sentinel://hush", "names no master"),
+    ):
+        refused = new("--service", "redis", "--url", wrong, "-o", "wrong.json")
+        assert (refused.exit_code, "hush" in refused.stderr) == (64, False)
+        assert why in refused.stderr
+    assert not Path("wrong.json").exists()
+
+
 def test_a_file_that_is_there_stays_unless_forced(here: Path) -> None:
     Path("mine.json").write_text("mine")
     refused = new("-o", "mine.json")
@@ -124,6 +153,8 @@ def test_a_file_that_is_there_stays_unless_forced(here: Path) -> None:
         ["--argument", "seed"],
         ["--connections", "3"],
         ["--service", "timescaledb", "--topic", "t"],
+        ["--service", "redis", "--partitions", "2"],
+        ["--service", "redis", "--fault", "fail_over", "--role", "replica"],
         ["--service", "timescaledb", "--role", "leader"],
         ["--service", "timescaledb", "--fault", "slowly"],
         ["--service", "timescaledb", "--role", "id"],

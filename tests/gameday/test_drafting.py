@@ -7,10 +7,11 @@ import pytest
 from chaosdrills.core.objectives import Objective
 from chaosdrills.errors import UsageError
 from chaosdrills.gameday.drafting import Draft, experiment, role_of
-from chaosdrills.gameday.drafting_subjects import KAFKA, TIMESCALEDB
+from chaosdrills.gameday.drafting_subjects import KAFKA, REDIS, TIMESCALEDB
 from chaosdrills.kafka.roles import ROLES as KAFKA_ROLES
 from chaosdrills.observe.arguments import faults_of, heals_of
 from chaosdrills.observe.tolerances import limits_of
+from chaosdrills.redis.roles import ROLES as REDIS_ROLES
 from chaosdrills.timescaledb.roles import ROLES as TIMESCALEDB_ROLES
 
 OBJECTIVE = Objective("kafka", 120, 300, 7, 90)
@@ -114,6 +115,29 @@ def test_a_draft_on_postgresql() -> None:
         "timescaledb_dsn", "timescaledb_patroni", "timescaledb_patroni_auth_file", "timescaledb_app_url",
         "timescaledb_app_expect",
     }  # fmt: skip
+
+
+def test_a_draft_on_redis() -> None:
+    objective = Objective("redis", 60, 300, None, 90)
+    made = experiment(Draft("mine", objective, REDIS, fault="pause", workload={"connections": 3}))
+    assert made["title"] == "Redis recovers by itself: pause of the primary"
+    assert observe(made)["workload_arguments"] == {"url": "${redis_url}", "connections": 3}
+    assert (limits_of(made).rto_s, limits_of(made).rpo_s, limits_of(made).max_lost) == (60, 300, None)
+    fault, wait, heal, whole = (one["provider"] for one in made["method"])
+    assert (fault["func"], fault["arguments"]) == ("pause_node", {"role": "primary"})
+    assert [it["func"] for it in (wait, heal, whole)] == ["wait_recovered", "heal_nodes", "wait_whole"]
+    assert set(made["configuration"]) == {"redis_url"}
+    strict = experiment(Draft("mine", Objective("redis", 60, 300, 7, 90), REDIS, fault="isolate"))
+    assert limits_of(strict).max_lost == 7
+    lab = next(it for it in strict["controls"] if it["name"] == "lab")["provider"]["arguments"]
+    assert lab == {"service": "redis", "options": {"network": "isolable"}}
+
+
+@pytest.mark.parametrize("fault", REDIS.faults())
+def test_every_fault_on_redis_hits_whom_its_action_hits(fault: str) -> None:
+    made = experiment(Draft("mine", OBJECTIVE, REDIS, fault=fault))
+    assert made["method"][0]["provider"]["arguments"] == ({} if fault == "fail_over" else {"role": "primary"})
+    assert set(REDIS.roles) == set(REDIS_ROLES)
 
 
 @pytest.mark.parametrize("fault", TIMESCALEDB.faults())

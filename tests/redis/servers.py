@@ -33,11 +33,13 @@ class Process:
     """A server, or with `sentinel` a sentinel, in `folder` at `port`; `settings` are as in its file."""
 
     def __init__(
-        self, folder: Path, port: int, *settings: str, sentinel: bool = False, flavour: str = "valkey"
-    ) -> None:
+        self, folder: Path, port: int, *settings: str, sentinel: bool = False, flavour: str = "valkey",
+        by_tls: bool = False,
+    ) -> None:  # fmt: skip
         self.port, self.log, self._sentinel = port, folder / f"{port}.log", sentinel
         self.address = f"127.0.0.1:{port}"
-        self._called = folder / ("redis-sentinel" if sentinel else "redis-server")
+        self._called = folder / flavour / ("redis-sentinel" if sentinel else "redis-server")
+        self._called.parent.mkdir(exist_ok=True)
         path = program(flavour)
         assert path is not None, f"no program for {flavour}"
         if not self._called.is_symlink():
@@ -45,7 +47,13 @@ class Process:
         self.folder = folder / str(port)
         self.folder.mkdir()
         self.config = folder / f"{port}.conf"
-        own = (f"port {port}", "bind 127.0.0.1", f"dir {self.folder}", 'save ""', "repl-diskless-sync-delay 0")
+        own = (
+            f"tls-port {port}\nport 0" if by_tls else f"port {port}",
+            "bind 127.0.0.1",
+            f"dir {self.folder}",
+            'save ""',
+            "repl-diskless-sync-delay 0",
+        )
         kept = own[:3] if sentinel else own
         given = {line.split()[0] for line in settings}
         self.config.write_text("\n".join([*(it for it in kept if it.split()[0] not in given), *settings, ""]))
