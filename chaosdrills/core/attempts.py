@@ -55,6 +55,13 @@ class Attempts:
     why: str = ""
     doubt: str = ""
 
+    @property
+    def worst_judged(self) -> int | None:
+        """The most in a minute, with what may be unseen; None where there is no `judged`."""
+        if self.judged is None or self.count is None or self.worst_per_min is None:
+            return None
+        return self.worst_per_min + self.judged - self.count
+
 
 @dataclass(frozen=True)
 class _Growth:

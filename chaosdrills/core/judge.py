@@ -232,7 +232,7 @@ def _judge_restarts(attempts: Sequence[Attempts], limits: Limits) -> dict[str, F
         findings["max_attempts"] = worst(each or [_UNWATCHED])
     if limits.max_attempts_per_min is not None:
         most = limits.max_attempts_per_min
-        each = [_judge_attempts(one, one.worst_per_min, one.worst_per_min, most, " in a minute") for one in attempts]
+        each = [_judge_attempts(one, one.worst_per_min, one.worst_judged, most, " in a minute") for one in attempts]
         findings["max_attempts_per_min"] = worst(each or [_UNWATCHED])
     return findings
 
@@ -335,6 +335,7 @@ def _restart_figures(judgement: Judgement) -> dict[str, Any]:
         "restart_judged": found.judged,
         "restart_mean_per_min": found.mean_per_min,
         "restart_worst_per_min": found.worst_per_min,
+        "restart_worst_judged": found.worst_judged,
         "restart_mean_gap_s": sum(gaps_ns) / len(gaps_ns) / NS if gaps_ns else None,
         "restart_gaps_s": [to_s(gap_ns) for gap_ns in gaps_ns[:MOST_GAPS]],
         "restart_backs_off": found.backs_off,

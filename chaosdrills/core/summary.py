@@ -117,7 +117,7 @@ def _objective(name: str, finding: Finding, judgement: Judgement) -> dict[str, A
         "max_attempts_per_min": (
             limits.max_attempts_per_min,
             figures.get("restart_worst_per_min"),
-            figures.get("restart_worst_per_min"),
+            figures.get("restart_worst_judged"),
             "attempts",
         ),
     }

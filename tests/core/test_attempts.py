@@ -88,6 +88,7 @@ CASES: dict[str, tuple[list[Json], tuple[Any, ...]]] = {
     "first seen after the fault": (looks([11], begin=10.5), (1, None, 1, None, 0, 0.5)),
 }  # fmt: skip
 ANEW = "(its count began anew 1 times)"
+MANY = "healer counts 3 attempts"
 UNSEEN = "the count of healer was not seen"
 
 
@@ -109,6 +110,7 @@ def test_literal_looks(samples: list[Json], expected: tuple[Any, ...]) -> None:
         ("a back-off", {"max_attempts_per_min": 4}, "met", "healer counts 4 attempts in a minute, 4 are allowed"),
         ("a reset", {"max_attempts": 4}, "met", f"healer counts 3 attempts {ANEW}, 4 are allowed"),
         ("a reset", {"max_attempts": 3}, "unknown", f"healer counts 3 attempts {ANEW}, 3 are allowed"),
+        ("a reset", {"max_attempts_per_min": 3}, "unknown", f"{MANY} in a minute {ANEW}, 3 are allowed"),
         ("a silence", {"max_attempts": 9}, "unknown", f"{UNSEEN} for 5.5 s, longer than 5 s"),
         ("a silence", {"max_attempts": 0}, "missed", "healer counts 1 attempts, 0 are allowed"),
         ("a silence", {"max_attempts_per_min": 9}, "unknown", f"{UNSEEN} for 5.5 s, longer than 5 s"),
@@ -151,6 +153,7 @@ def test_the_figures_that_are_shown() -> None:
         "restart_judged": 4,
         "restart_mean_per_min": 24.0,
         "restart_worst_per_min": 4,
+        "restart_worst_judged": 4,
         "restart_mean_gap_s": 7 / 3,
         "restart_gaps_s": [1.0, 2.0, 4.0],
         "restart_backs_off": True,
