@@ -1,8 +1,8 @@
 """Restart storm: one node of a lab is killed and started again, `times` times in a row, every `every_s` seconds.
 
 The handle is that of `chaosdrills.faults.node`, and ``"times"`` and ``"every_s"``. It ends with a kill: the last start
-is its heal's. Whether the node has come up between two kills is no matter: in a storm nobody waits for that. It is for nodes
-that are their server themselves.
+is its heal's. Whether the node has come up between two kills is no matter: in a storm nobody waits for that. It is for
+nodes that are their server themselves.
 """
 
 import time
