@@ -15,9 +15,12 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.faults.fault import Target
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.node import node_of
-from chaosdrills.host.nodes import Node, cluster_dir
+from chaosdrills.host.nodes import Node, cluster_dir, start_node
+from chaosdrills.host.processes import wait_until
+from chaosdrills.host.sockets import accepts
 
 ASIDE = ".aside"
+VAIN_S = 5.0  # within which a start in vain has ended
 
 
 class CrashLoop(Kill):
@@ -52,12 +55,17 @@ class CrashLoop(Kill):
         return node is not None and (_lacking(target, node) is not None or not node.alive)
 
     def heal(self, target: Target) -> bool:
-        """Put the settings back and start the node. Raises `UnavailableError` if it cannot be started."""
+        """Put the settings back and start the node. Raises `UnavailableError` if it cannot be started.
+
+        What runs at this moment may be a start in vain, by a self-healer: then it is started once that has ended.
+        """
         node = node_of(target)
         settings = _lacking(target, node) if node else None
-        if settings is not None:
-            os.replace(_aside(settings), settings)
-        return super().heal(target) or settings is not None
+        if node is None or settings is None:
+            return super().heal(target)
+        os.replace(_aside(settings), settings)
+        wait_until(lambda: start_node(target.service, node.id) or accepts(node.endpoint), VAIN_S)
+        return True
 
 
 def _settings_of(target: Target) -> Path:

@@ -72,6 +72,15 @@ def test_no_start_brings_it_back_until_it_is_healed(fault: CrashLoop, target: Ta
     assert not settings.with_name(settings.name + ASIDE).exists()
 
 
+def test_a_start_in_vain_that_still_runs_is_no_heal(fault: CrashLoop, target: Target, settings: Path) -> None:
+    """A self-healer has started it just before the settings come back: it runs, and ends all the same."""
+    fault.inject(target)
+    assert start_node(toy.SERVICE, 2)
+    assert fault.heal(target)
+    fault.wait_healed(target, 60)
+    assert wait_until(lambda: toy.answers(toy.now().node(2).endpoint), 20)
+
+
 def test_settings_that_were_written_anew_meanwhile_are_the_ones_to_come_back(
     fault: CrashLoop, target: Target, settings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
