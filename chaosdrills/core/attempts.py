@@ -13,9 +13,9 @@ Counted is what may lie between the first fault and the end of load, of each sam
   for longer than `fresh_s`, or without a look before the fault, the count is a *lower bound*: a reset may hide in it.
 - *backs off*: each gap between attempts is at least `factor` times the one before, or at least `cap_s`; after a gap of
   `cap_s` or more it may begin anew. True or false only where that is certain, wherever between its two looks each
-  attempt was made; None else: with fewer than three attempts, a reset, or a lower bound. So that a storm is told by
-  slow looks too, spans of 2, 4, 8, ... gaps are compared as well: of a back-off each is `factor` to that power times
-  the one before.
+  attempt was made. None else: with fewer than three attempts, a reset, a lower bound, or a sample that is not `ok`
+  (what could not be asked for a while may tell late). So that a storm is told by slow looks too, spans of 2, 4, 8, ...
+  gaps are compared as well: of a back-off each is `factor` to that power times the one before.
 
 `factor` and `cap_s` are the stream's own, in the header under `watches`.
 """
@@ -117,7 +117,7 @@ def _measured(
         count * MINUTE_NS / (span[1] - span[0]),
         _worst_per_min(growth),
         tuple(np.diff(hi_ns).tolist()),
-        None if doubt or resets else _backs_off(lo_ns, hi_ns, *patience),
+        None if doubt or resets or not _all_seen(samples, span) else _backs_off(lo_ns, hi_ns, *patience),
         resets,
         silent_ns,
         doubt=doubt,
@@ -132,6 +132,12 @@ def _growth(looks: Operations, span: tuple[int, int]) -> tuple[_Growth, int]:
     inside = (hi_ns > span[0]) & (lo_ns < span[1])
     grown = inside & (counts > 0)
     return _Growth(lo_ns[grown], hi_ns[grown], counts[grown]), int((inside & (change < 0)).sum())
+
+
+def _all_seen(samples: Operations, span: tuple[int, int]) -> bool:
+    """Whether every sample within `span` saw a count."""
+    inside = (samples.invoked_ns >= span[0]) & (samples.invoked_ns < span[1])
+    return bool((samples.outcome[inside] == Outcome.OK).all())
 
 
 def _silent_ns(looks_ns: Ints, span: tuple[int, int]) -> int:

@@ -66,6 +66,8 @@ CASES: dict[str, tuple[list[Json], tuple[Any, ...]]] = {
     "a back-off": (looks(BACK_OFF, 0.125), (4, 4, 4, True, 0, 0.125)),
     "a storm": (looks(STORM, 0.0625), (40, 40, 40, False, 0, 0.0625)),
     "a storm, looked at coarsely": (looks(STORM), (40, 40, 40, False, 0, 0.5)),
+    "a back-off, and one look that fails": ([*looks(BACK_OFF, 0.125), look(13.05, None)], (4, 4, 4, None, 0, 0.125)),
+    "a back-off, and one that fails before": ([*looks(BACK_OFF, 0.125), look(9.05, None)], (4, 4, 4, True, 0, 0.125)),
     "gaps that shrink": (looks([11, 15, 17], 0.125), (3, 3, 3, False, 0, 0.125)),
     "gaps that stay": (looks([11, 13, 15, 17], 0.125), (4, 4, 4, False, 0, 0.125)),
     "attempts before the fault": (looks([3, 4, 5, 6, 11]), (1, 1, 1, None, 0, 0.5)),

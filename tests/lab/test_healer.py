@@ -20,12 +20,13 @@ from tests.conftest import REDIS_OFFSETS, free_base_port
 from tests.lab.redis_nodes import ask, primary, wait_whole
 
 FOLLOWS = 2
+BACKOFF, STORM, GUARDED = {"healer": "backoff"}, {"healer": "storm"}, {"healer": "backoff", "acl": True}
 
 
 @pytest.fixture
 def lab(own_state: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A lab with the healer that a test asks for."""
-    options = {"base_port": free_base_port(REDIS_OFFSETS), "healer": request.param}
+    """A lab with the options that a test asks for."""
+    options = {"base_port": free_base_port(REDIS_OFFSETS), **request.param}
     yield lifecycle.up("redis", options, owner=this_process())
     assert lifecycle.down("redis")
     assert supervision.living("redis") == []
@@ -48,7 +49,7 @@ def now() -> Cluster:
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("lab", ["backoff"], indirect=True)
+@pytest.mark.parametrize("lab", [BACKOFF, GUARDED], indirect=True, ids=["plainly", "with users"])
 def test_a_server_that_is_gone_is_started_again_and_that_is_counted(lab: Cluster) -> None:
     page, key = sources(lab)
     assert (page.look(5).count, key.look(5).count) == (0, 0)
@@ -66,7 +67,7 @@ def test_a_server_that_is_gone_is_started_again_and_that_is_counted(lab: Cluster
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("lab", ["backoff", "storm"], indirect=True)
+@pytest.mark.parametrize("lab", [BACKOFF, STORM], indirect=True, ids=["backoff", "storm"])
 def test_in_a_crash_loop_one_waits_longer_and_longer_and_one_storms(lab: Cluster) -> None:
     page, _ = sources(lab)
     fault, target = CrashLoop(), node_target(lab, FOLLOWS, "node 2", "id")
@@ -83,7 +84,7 @@ def test_in_a_crash_loop_one_waits_longer_and_longer_and_one_storms(lab: Cluster
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("lab", ["storm"], indirect=True)
+@pytest.mark.parametrize("lab", [STORM], indirect=True)
 def test_a_lab_ends_while_its_healer_storms(lab: Cluster) -> None:
     page, _ = sources(lab)
     CrashLoop().inject(node_target(lab, FOLLOWS, "node 2", "id"))
