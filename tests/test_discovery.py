@@ -77,12 +77,14 @@ def test_the_postgresql_activities_are_listed(activities):
 def test_the_redis_activities_are_listed(activities):
     found = {(each["type"], each["name"]) for each in activities if each["mod"].startswith("chaosdrills.redis.")}
     assert found == {
+        ("action", "crash_loop_node"),
         ("action", "fail_over"),
         ("action", "flush_all"),
         ("action", "heal_nodes"),
         ("action", "isolate_node"),
         ("action", "kill_node"),
         ("action", "pause_node"),
+        ("action", "restart_storm"),
         ("action", "stop_node"),
         ("action", "wait_whole"),
         ("probe", "cluster_whole"),

@@ -40,6 +40,9 @@ def judging_options(command: Command) -> Command:
                 help=f"{_HELP[field.name]}  [default: {field.default:g}]",
             )
         command = option(command)
+    for name, when in (("--max-attempts-per-min", " within any minute"), ("--max-attempts", "")):
+        text = f"How often a self-healer may try to restart something{when}; given, that is judged."
+        command = click.option(name, type=click.IntRange(min=0), help=text)(command)
     command = click.option(
         "--max-unavailable-s",
         type=click.FloatRange(min=0),
@@ -77,5 +80,5 @@ def limits_from(options: dict[str, Any], history: History) -> Limits:
         rpo_s,
         max_lost,
         fresh=options["fresh_s"] is not None,
-        max_unavailable_s=options["max_unavailable_s"],
+        **{name: options[name] for name in ("max_unavailable_s", "max_attempts", "max_attempts_per_min")},
     )

@@ -6,6 +6,7 @@ One object a line, of these kinds, in any order::
     {"kind":"write","stream":"0","seq":0,"invoked_s":0.0,"completed_s":0.004,"outcome":"ok"}
     {"kind":"read","stream":"0","seq":0,"invoked_s":0.001,"completed_s":0.009,"outcome":"ok"}
     {"kind":"poll","stream":"app","invoked_s":1.0,"completed_s":1.01,"outcome":"ok"}
+    {"kind":"sample","stream":"healer","count":3,"invoked_s":1.0,"completed_s":1.01,"outcome":"ok"}
     {"kind":"mark","name":"fault_begin","at_s":10.0,"label":"kill broker 1"}
     {"kind":"final","stream":"0","at_s":40.0,"seqs":[0,1,2,4,3]}
     {"kind":"end","at_s":41.0}
@@ -19,6 +20,9 @@ over. The header's are kept; its `streams`, a list of names, is optional and say
 A poll is one of an endpoint beside the load: ``ok`` if it answered as it should, ``failed`` if it answered, and badly,
 ``unknown`` if no answer came in time or the connection broke. Its `stream` is a name among those of polls, which have
 nothing to do with the streams of writes and reads (`poll_streams` of the header is to them what `streams` is to those).
+
+A sample is one look at a count that somebody else keeps (`chaosdrills.core.attempts`): ``ok`` with the `count` that was
+seen, else with null. Its `stream` is a name among those of samples (`sample_streams` of the header).
 
 Seconds are read to the nearest nanosecond and written with as many decimals as they need.
 """
@@ -34,6 +38,7 @@ from chaosdrills.core.columns import MAX_SEQ, Columns, first_repeat
 from chaosdrills.core.history import (
     FURTHEST_NS,
     MARK_NAMES,
+    MOST_COUNT,
     NO_SEQ,
     NO_TIME,
     NS,
@@ -50,8 +55,8 @@ from chaosdrills.errors import UsageError
 
 VERSION = 1
 STREAM_KINDS = ("log", "register")
-HEADER_KEYS = frozenset({"kind", "version", "service", "stream_kind", "started_at", "streams", "poll_streams"})
-_NUMBERED = ("streams", "poll_streams")
+_NUMBERED = ("streams", "poll_streams", "sample_streams")
+HEADER_KEYS = frozenset({"kind", "version", "service", "stream_kind", "started_at", *_NUMBERED})
 
 _OUTCOMES = {outcome.name.lower(): int(outcome) for outcome in Outcome}
 _OUTCOME_NAMES = tuple(_OUTCOMES)
@@ -80,9 +85,10 @@ def format_lines(history: History) -> Iterator[str]:
     """The lines of `history`, without line ends, in ASCII; `parse` gives it back (but for its warnings)."""
     names = [json.dumps(name) for name in history.streams]
     yield json.dumps(_header(history), separators=(",", ":"))
-    yield from _operation_lines("write", history.writes, names)
-    yield from _operation_lines("read", history.reads, names)
-    yield from _operation_lines("poll", history.polls, [json.dumps(name) for name in history.poll_streams])
+    yield from _operation_lines("write", history.writes, names, "seq")
+    yield from _operation_lines("read", history.reads, names, "seq")
+    yield from _operation_lines("poll", history.polls, list(map(json.dumps, history.poll_streams)))
+    yield from _operation_lines("sample", history.samples, list(map(json.dumps, history.sample_streams)), "count")
     for mark in history.marks:
         label = f',"label":{json.dumps(mark.label)}' if mark.label else ""
         yield f'{{"kind":"mark","name":"{mark.name}","at_s":{_seconds(mark.at_ns)}{label}}}'
@@ -101,9 +107,11 @@ class _Parser:
         self._line = ""
         self._streams: dict[str, int] = {}
         self._poll_streams: dict[str, int] = {}
+        self._sample_streams: dict[str, int] = {}
         self._writes = Columns()
         self._reads = Columns()
         self._polls = Columns()
+        self._samples = Columns()
         self._marks: list[Mark] = []
         self._finals: dict[int, Final] = {}
         self._header: Row | None = None
@@ -113,6 +121,7 @@ class _Parser:
             "write": lambda row: self._take_operation(row, self._writes, null_seq=False),
             "read": lambda row: self._take_operation(row, self._reads, null_seq=True),
             "poll": lambda row: self._keep(row, self._polls, self._stream(row, self._poll_streams), NO_SEQ),
+            "sample": self._take_sample,
             "mark": self._take_mark,
             "final": self._take_final,
             "header": self._take_header,
@@ -152,6 +161,7 @@ class _Parser:
         header = dict(self._header)
         streams, renumbered = _numbering(header, "streams", self._streams)
         poll_streams, polls_renumbered = _numbering(header, "poll_streams", self._poll_streams)
+        sample_streams, samples_renumbered = _numbering(header, "sample_streams", self._sample_streams)
         writes = self._writes.operations(renumbered)
         self._refuse_repeats(writes, streams)
         return History(
@@ -167,6 +177,8 @@ class _Parser:
             header={key: value for key, value in header.items() if key not in HEADER_KEYS or key in _NUMBERED},
             poll_streams=poll_streams,
             polls=self._polls.operations(polls_renumbered),
+            sample_streams=sample_streams,
+            samples=self._samples.operations(samples_renumbered),
         )
 
     def _refuse_repeats(self, writes: Operations, streams: tuple[str, ...]) -> None:
@@ -196,8 +208,15 @@ class _Parser:
             self._wrong(row, "seq", "give an integer from 0 up" + (", or null" if null_seq else ""))
         self._keep(row, columns, stream, seq)
 
+    def _take_sample(self, row: Row) -> None:
+        count = row.get("count", _MISSING)
+        known = type(count) is int and 0 <= count < MOST_COUNT
+        if not (known if row.get("outcome") == "ok" else count is None):
+            self._wrong(row, "count", f"give an integer from 0 to {MOST_COUNT - 1}, or null if the outcome is not ok")
+        self._keep(row, self._samples, self._stream(row, self._sample_streams), count if known else NO_SEQ)
+
     def _keep(self, row: Row, columns: Columns, stream: int, seq: int) -> None:
-        """Check outcome and instants of an operation or a poll, and keep it."""
+        """Check outcome and instants of an operation, a poll or a sample, and keep it."""
         outcome = row.get("outcome", _MISSING)
         code = _OUTCOMES.get(outcome) if type(outcome) is str else None
         if code is None:
@@ -322,6 +341,7 @@ def _header(history: History) -> Row:
     for key, seen, streams in (
         ("streams", list(came), history.streams),
         ("poll_streams", _came(history.polls), history.poll_streams),
+        ("sample_streams", _came(history.samples), history.sample_streams),
     ):
         if seen != list(range(len(streams))):
             header[key] = list(streams)
@@ -331,22 +351,16 @@ def _header(history: History) -> Row:
 def _came(operations: Operations) -> list[int]:
     """The streams of `operations` in the order in which they come."""
     streams, first = np.unique(operations.stream, return_index=True)
-    found: list[int] = streams[np.argsort(first)].tolist()
-    return found
+    return cast(list[int], streams[np.argsort(first)].tolist())
 
 
-def _operation_lines(kind: str, operations: Operations, names: list[str]) -> Iterator[str]:
-    columns = (
-        operations.stream,
-        operations.seq,
-        operations.invoked_ns,
-        operations.completed_ns,
-        operations.outcome,
-    )
+def _operation_lines(kind: str, operations: Operations, names: list[str], number: str = "") -> Iterator[str]:
+    """A line each; `number` is what the seq is called there, empty where there is none."""
+    columns = tuple(getattr(operations, name) for name in ("stream", "seq", "invoked_ns", "completed_ns", "outcome"))
     for begin in range(0, len(operations), _ROWS):
         rows = slice(begin, begin + _ROWS)
         for stream, seq, invoked, completed, outcome in zip(*(c[rows].tolist() for c in columns), strict=True):
-            numbered = "" if kind == "poll" else f'"seq":{"null" if seq == NO_SEQ else seq},'
+            numbered = f'"{number}":{"null" if seq == NO_SEQ else seq},' if number else ""
             yield (
                 f'{{"kind":"{kind}","stream":{names[stream]},{numbered}'
                 f'"invoked_s":{_seconds(invoked)},"completed_s":{_seconds(completed)},'

@@ -1,8 +1,8 @@
 """The history model: what an observer saw, as columns.
 
-A *history* is a header, operations (writes and reads), polls of endpoints, marks, read-backs (`Final`) and an end.
-Operations and polls are kept as numpy columns so that a million of them are judged in a second; a record file maps onto
-them.
+A *history* is a header, operations (writes and reads), polls of endpoints, samples of counts, marks, read-backs
+(`Final`) and an end. Operations, polls and samples are kept as numpy columns so that a million of them are judged in a
+second; a record file maps onto them.
 
 Times are int64 nanoseconds on the record's clock (CLOCK_BOOTTIME, 0 at the header).
 """
@@ -21,6 +21,7 @@ Bools = npt.NDArray[np.bool_]
 NS = 1_000_000_000
 NO_SEQ = -1  # a read that found nothing, or a damaged payload in a read-back
 NO_TIME = -(2**63)  # `completed_s` null: never completed as far as anyone knows
+MOST_COUNT = 2**40  # of a sample: sums of as many as there are fit into int64
 FURTHEST_NS = 2**61  # instants lie within it on either side (73 years): sums and differences of them fit into int64
 
 StreamKind = Literal["log", "register"]
@@ -107,6 +108,9 @@ class History:
     `polls` are of endpoints that users need: their `stream` indexes `poll_streams`, names of their own, and their `seq`
     is `NO_SEQ`. They are no load: nothing but availability is judged by them.
 
+    `samples` are looks at counts that others keep, those of a self-healer's restart attempts: their `stream` indexes
+    `sample_streams`, names of their own too, and their `seq` is the count, `NO_SEQ` where none was seen.
+
     `end_ns` is None when the observer died; `warnings` say what was wrong with the file it came from (a torn tail).
     `notes` are in records only: the exchange form leaves them out.
     """
@@ -125,6 +129,8 @@ class History:
     notes: tuple[Note, ...] = ()
     poll_streams: tuple[str, ...] = ()
     polls: Operations = field(default_factory=lambda: Operations.of([]))
+    sample_streams: tuple[str, ...] = ()
+    samples: Operations = field(default_factory=lambda: Operations.of([]))
 
     def marks_named(self, *names: str) -> list[int]:
         """Instants (ns) of the marks with one of `names`, ascending."""

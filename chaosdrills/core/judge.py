@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chaosdrills.core.attempts import Attempts, attempts_of, worst_of
 from chaosdrills.core.availability import Availability, availability_of
 from chaosdrills.core.episodes import Begin, begins_of
 from chaosdrills.core.freshness import Freshness, freshness_of
@@ -22,7 +23,8 @@ class Limits:
     """The objectives to judge against; None: not judged by it.
 
     `rto_s`, `rpo_s` seconds; `max_lost` records (an RPO of 0 implies 0); `fresh`: data must be fresh within the RTO.
-    `max_unavailable_s`: for how long users may not reach an endpoint that is polled.
+    `max_unavailable_s`: for how long users may not reach an endpoint that is polled. `max_attempts`: how often a
+    self-healer may try to restart something, `max_attempts_per_min` within any minute.
     """
 
     rto_s: float | None = None
@@ -30,6 +32,8 @@ class Limits:
     max_lost: int | None = None
     fresh: bool = False
     max_unavailable_s: float | None = None
+    max_attempts: int | None = None
+    max_attempts_per_min: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -37,6 +41,8 @@ class Limits:
             ("RPO", self.rpo_s),
             ("max_lost", self.max_lost),
             ("max_unavailable_s", self.max_unavailable_s),
+            ("max_attempts", self.max_attempts),
+            ("max_attempts_per_min", self.max_attempts_per_min),
         ):
             if value is not None and not 0 <= value < 1e9:
                 raise UsageError(f"the {name} is {value}.", "give a number from 0 up, below a thousand million.")
@@ -51,7 +57,8 @@ class Limits:
 class Judgement:
     """Everything that was found.
 
-    `findings` by objective: rto, freshness, rpo, max_lost, max_unavailable_s (those that were given).
+    `findings` by objective: rto, freshness, rpo, max_lost, max_unavailable_s, max_attempts, max_attempts_per_min (those
+    that were given). `attempts` of each sample stream.
     """
 
     history: History
@@ -61,6 +68,7 @@ class Judgement:
     freshness: Freshness
     loss: Loss
     availability: Availability
+    attempts: tuple[Attempts, ...]
     findings: Mapping[str, Finding]
 
     @property
@@ -109,6 +117,7 @@ class Judgement:
             "baseline_per_s": self.recovery.baseline.per_s if self.recovery.baseline else None,
             "outages": _pairs(self.recovery.outages),
             **_availability_figures(self),
+            **_restart_figures(self),
             "rpo_actual_s": _seconds(self.loss.actual_ns),
             **_attempts(self.history),
             **{name: tally.get(name) for name in ANOMALIES},
@@ -117,6 +126,8 @@ class Judgement:
         }
 
 
+MOST_GAPS = 20  # that are shown
+_UNWATCHED = Finding("unknown", ("no restart attempts were watched",))
 ANOMALIES = ("lost", "recovered", "unexpected", "duplicated", "reordered", "stale")
 
 
@@ -129,13 +140,13 @@ def judge(history: History, limits: Limits, parameters: Parameters | None = None
     loss = loss_of(history, recovery.fault_ns)
     availability = availability_of(history, recovery.fault_ns, recovery.load_end_ns, parameters)
     findings = dict(_findings(recovery, freshness, loss, limits, parameters))
-    if limits.max_unavailable_s is not None:
-        begins = begins_of(history, recovery.load_end_ns or 0)
-        watch = _watch_blockers(begins, recovery.load_end_ns, parameters)
-        findings["max_unavailable_s"] = _judge_availability(availability, limits.max_unavailable_s).blocked(watch)
+    attempts = attempts_of(history, recovery.fault_ns, recovery.load_end_ns, parameters)
+    watch = _watch_blockers(begins_of(history, recovery.load_end_ns or 0), recovery.load_end_ns, parameters)
+    beside = {**_judge_users(availability, limits), **_judge_restarts(attempts, limits)}
+    findings |= {name: finding.blocked(watch) for name, finding in beside.items()}
     blockers = _blockers(history)
     blocked = {name: finding.blocked(blockers) for name, finding in findings.items()}
-    return Judgement(history, parameters, limits, recovery, freshness, loss, availability, blocked)
+    return Judgement(history, parameters, limits, recovery, freshness, loss, availability, attempts, blocked)
 
 
 def _findings(
@@ -199,12 +210,43 @@ def _judge_freshness(freshness: Freshness, resolution_ns: int | None, rto_s: flo
     return _judge_measured("fresh data took", freshness.actual_ns, resolution_ns, rto_s)
 
 
+def _judge_users(found: Availability, limits: Limits) -> dict[str, Finding]:
+    if limits.max_unavailable_s is None:
+        return {}
+    return {"max_unavailable_s": _judge_availability(found, limits.max_unavailable_s)}
+
+
 def _judge_availability(found: Availability, limit_s: float) -> Finding:
     if found.actual_ns is None or found.resolution_ns is None:
         return Finding("unknown", (found.why,))
     took = f"the endpoint {found.stream} was unavailable for"
     judged = _judge_measured(took, found.actual_ns, found.resolution_ns, limit_s)
     return judged.blocked([f"the endpoint {name} was still unavailable when load ended" for name in found.still])
+
+
+def _judge_restarts(attempts: Sequence[Attempts], limits: Limits) -> dict[str, Finding]:
+    findings = {}
+    if limits.max_attempts is not None:
+        most = limits.max_attempts
+        each = [_judge_attempts(one, one.count, one.judged, most, "") for one in attempts]
+        findings["max_attempts"] = worst(each or [_UNWATCHED])
+    if limits.max_attempts_per_min is not None:
+        most = limits.max_attempts_per_min
+        each = [_judge_attempts(one, one.worst_per_min, one.worst_judged, most, " in a minute") for one in attempts]
+        findings["max_attempts_per_min"] = worst(each or [_UNWATCHED])
+    return findings
+
+
+def _judge_attempts(found: Attempts, count: int | None, judged: int | None, most: int, when: str) -> Finding:
+    if count is None:
+        return Finding("unknown", (found.why,))
+    anew = f" (its count began anew {found.resets} times)" if found.resets else ""
+    why = f"{found.stream} counts {count} attempts{when}{anew}, {most} are allowed"
+    if count > most:
+        return Finding("missed", (why,))
+    return Finding("met" if judged is not None and judged <= most else "unknown", (why,)).blocked(
+        [found.doubt] if found.doubt else []
+    )
 
 
 def _judge_censored(what: str, at_least_ns: int, rto_s: float) -> Finding:
@@ -277,6 +319,31 @@ def _availability_figures(judgement: Judgement) -> dict[str, Any]:
     }
 
 
+def _restart_figures(judgement: Judgement) -> dict[str, Any]:
+    """As `_availability_figures`; of several sample streams, those of the one with most attempts."""
+    findings = [
+        judgement.findings[name] for name in ("max_attempts", "max_attempts_per_min") if name in judgement.findings
+    ]
+    found = worst_of(judgement.attempts)
+    if found is None and not findings:
+        return {}
+    found = found or Attempts("")
+    gaps_ns = found.gaps_ns
+    return {
+        **({"restart_verdict": worst(findings).verdict} if findings else {}),
+        "restart_attempts": found.count,
+        "restart_judged": found.judged,
+        "restart_mean_per_min": found.mean_per_min,
+        "restart_worst_per_min": found.worst_per_min,
+        "restart_worst_judged": found.worst_judged,
+        "restart_mean_gap_s": sum(gaps_ns) / len(gaps_ns) / NS if gaps_ns else None,
+        "restart_gaps_s": [to_s(gap_ns) for gap_ns in gaps_ns[:MOST_GAPS]],
+        "restart_backs_off": found.backs_off,
+        "restart_resets": found.resets,
+        "restart_silent_s": _seconds(found.silent_ns),
+    }
+
+
 def _attempts(history: History) -> dict[str, int]:
     outcome = history.writes.outcome
     return {
@@ -288,8 +355,9 @@ def _attempts(history: History) -> dict[str, int]:
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
-    users = {} if limits.max_unavailable_s is None else {"max_unavailable_s": limits.max_unavailable_s}
-    return {"rto_s": limits.rto_s, "rpo_s": limits.rpo_s, "max_lost": limits.most_lost, "fresh": limits.fresh, **users}
+    beside = {name: getattr(limits, name) for name in ("max_unavailable_s", "max_attempts", "max_attempts_per_min")}
+    given = {name: value for name, value in beside.items() if value is not None}
+    return {"rto_s": limits.rto_s, "rpo_s": limits.rpo_s, "max_lost": limits.most_lost, "fresh": limits.fresh, **given}
 
 
 def _pairs(outages: list[tuple[int, int]] | None) -> list[list[float | None]] | None:

@@ -13,7 +13,8 @@ from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.summary import Check, Drill, Phase
 from chaosdrills.errors import UsageError
 
-OBJECTIVES = ("rto", "freshness", "rpo", "max_lost", "max_unavailable_s")
+OBJECTIVES = ("rto", "freshness", "rpo", "max_lost", "max_unavailable_s", "max_attempts", "max_attempts_per_min")
+_COUNTS = ("max_lost", "max_attempts", "max_attempts_per_min")
 RECORD_CHECK = "record"
 _NUMBER = (int, float)
 
@@ -27,6 +28,8 @@ def limits_of(summary: Any) -> Limits:
         limits.get("max_lost"),
         "freshness" in limits,
         limits.get("max_unavailable_s"),
+        limits.get("max_attempts"),
+        limits.get("max_attempts_per_min"),
     )
 
 
@@ -79,7 +82,7 @@ def _limit(entry: Mapping[str, Any]) -> tuple[str, Any]:
     name = _get(entry, "name", str)
     if name not in OBJECTIVES:
         raise _wrong(f"a record is not judged by the objective {name!r}")
-    return name, _get(entry, "limit", int if name == "max_lost" else _NUMBER)
+    return name, _get(entry, "limit", int if name in _COUNTS else _NUMBER)
 
 
 def _phase(entry: Mapping[str, Any]) -> Phase:

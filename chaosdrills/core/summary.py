@@ -108,6 +108,18 @@ def _objective(name: str, finding: Finding, judgement: Judgement) -> dict[str, A
             judgement.unavailable_judged_s,
             "s",
         ),
+        "max_attempts": (
+            limits.max_attempts,
+            figures.get("restart_attempts"),
+            figures.get("restart_judged"),
+            "attempts",
+        ),
+        "max_attempts_per_min": (
+            limits.max_attempts_per_min,
+            figures.get("restart_worst_per_min"),
+            figures.get("restart_worst_judged"),
+            "attempts",
+        ),
     }
     limit, actual, judged, unit = measured[name]
     return {

@@ -9,10 +9,14 @@ go with its data.
 A server that was killed comes back as what it was last: an old primary leads no replica any more, but takes writes
 until the sentinels have demoted it, some ten seconds later. So it is in the field, too.
 
+Node 7, if there is to be one, is the self-healer of `chaosdrills.lab.healer`, its port 40 above the first: it starts
+the others again, and so would have a drill's killed server back before the drill does.
+
 Options: `base_port` (int), `settings` (the servers', over the lab's), `sentinel` (the sentinels', over
 `chaosdrills.lab.redis_settings.SENTINEL`), `persistence` ("aof", "rdb" or "none"; "aof" if it is not chosen), `acl`
-(users with passwords and few rights, `chaosdrills.lab.redis_access`), `tls` (nothing is spoken but that), and
-`network`, one of `chaosdrills.host.network.NETWORKS`; "plain" if it is not chosen.
+(users with passwords and few rights, `chaosdrills.lab.redis_access`), `tls` (nothing is spoken but that),
+`healer` ("", none; "backoff" or "storm"), and `network`, one of `chaosdrills.host.network.NETWORKS`; "plain" if it is
+not chosen.
 """
 
 import re
@@ -28,6 +32,7 @@ from chaosdrills.host.nodes import Cluster, Node, cluster_dir
 from chaosdrills.host.processes import wait_until
 from chaosdrills.host.sockets import LOOPBACK, accepts
 from chaosdrills.lab import (
+    healer_node,
     networks,
     ports,
     redis_access,
@@ -82,7 +87,7 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     """
     base_port, network = options["base_port"] or BASE_PORT, networks.choose(options["network"], progress)
     ports.require_free(
-        redis_listeners.all_ports(network, base_port),
+        ports_of(base_port, network, options["healer"]),
         "end that process, or choose another base port (option base_port, --base-port).",
     )
     program, folder = find_program(), cluster_dir(SERVICE)
@@ -92,7 +97,11 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     called = link(program.path, folder / "program")
     nodes = [_node(node_id, called, folder, chosen) for node_id in (*SERVERS, *SENTINELS)]
     endpoint = ",".join(node.endpoint for node in (*nodes[len(SERVERS) :], *nodes[: len(SERVERS)]))
-    return Cluster(SERVICE, endpoint, nodes, options=chosen, network=network)
+    cluster = Cluster(SERVICE, endpoint, nodes, options=chosen, network=network)
+    if options["healer"]:
+        port, url = base_port + healer_node.OFFSET, configuration(cluster)[ENDPOINT_KEY]
+        nodes.append(healer_node.healer_node(SERVICE, nodes, port, options["healer"], url))
+    return cluster
 
 
 def configuration(cluster: Cluster) -> dict[str, str]:
@@ -108,7 +117,10 @@ def configuration(cluster: Cluster) -> dict[str, str]:
         query["ssl_ca_certs"] = private / redis_certificates.AUTHORITY
     scheme = "rediss+sentinel" if cluster.options["tls"] else "redis+sentinel"
     asked = f"?{urlencode(query, safe='/')}" if query else ""
-    return {ENDPOINT_KEY: f"{scheme}://{user}{sentinels}/{MASTER}{asked}"}
+    return {
+        ENDPOINT_KEY: f"{scheme}://{user}{sentinels}/{MASTER}{asked}",
+        "redis_healer_url": healer_node.url_of(cluster),
+    }
 
 
 def let_settle(node: Node) -> None:
@@ -128,7 +140,8 @@ def awaited(cluster: Cluster) -> str:
     servers, sentinels = (
         [node for node in cluster.nodes if node.kind == kind] for kind in (SERVER_KIND, SENTINEL_KIND)
     )
-    return redis_health.awaited(RedisUrl.of(configuration(cluster)[ENDPOINT_KEY]), servers, sentinels)
+    url = RedisUrl.of(configuration(cluster)[ENDPOINT_KEY])
+    return redis_health.awaited(url, servers, sentinels) or healer_node.awaited(cluster)
 
 
 def is_complaint(line: str) -> bool:
@@ -137,9 +150,9 @@ def is_complaint(line: str) -> bool:
     return bool(line.strip()) if found is None else found[1] == "#" and "overcommit" not in found[2]
 
 
-def ports_of(base_port: int, network: str = PLAIN) -> list[int]:
+def ports_of(base_port: int, network: str = PLAIN, healer: str = healer_node.BACKOFF) -> list[int]:
     """Every port of a lab, the servers' first."""
-    return redis_listeners.all_ports(network, base_port)
+    return [*redis_listeners.all_ports(network, base_port), *([base_port + healer_node.OFFSET] if healer else [])]
 
 
 def _place(node_id: int, folder: Path, options: Mapping[str, Any]) -> Place:

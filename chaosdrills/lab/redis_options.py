@@ -9,12 +9,12 @@ from typing import Any
 
 from chaosdrills.core.values import truth
 from chaosdrills.errors import UnavailableError, UsageError
-from chaosdrills.lab import networks, redis_settings
+from chaosdrills.lab import healer_node, networks, redis_settings
 from chaosdrills.lab.redis_listeners import HIGHEST_OFFSET, SENTINELS
 from chaosdrills.lab.redis_programs import SERVER, Program, refusal
 from chaosdrills.lab.redis_settings import OWNED, PERSISTENCE, QUORUM, SENTINEL
 
-NAMES = ("base_port", "settings", "sentinel", "persistence", "acl", "tls", "network")
+NAMES = ("base_port", "settings", "sentinel", "persistence", "acl", "tls", "network", "healer")
 HIGHEST_PORT = 65535 - HIGHEST_OFFSET
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -24,7 +24,7 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` checked. Raises `UsageError`.
 
     `{"base_port": int, "settings": {str: str}, "sentinel": {str: int}, "persistence": str, "acl": bool, "tls": bool,
-    "network": str}`; all but settings and sentinel are None where they were not chosen.
+    "network": str, "healer": str}`; all but settings, sentinel and healer are None where they were not chosen.
     """
     unknown = sorted(set(options) - set(NAMES))
     if unknown:
@@ -37,6 +37,7 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
         "acl": _truth("acl", options.get("acl")),
         "tls": _truth("tls", options.get("tls")),
         "network": networks.normalise(options.get("network")),
+        "healer": _healer(options.get("healer")),
     }
 
 
@@ -115,6 +116,14 @@ def _persistence(given: Any) -> str | None:
 
 def _truth(name: str, given: Any) -> bool | None:
     return None if given is None else truth(f"the option {name}", given)
+
+
+def _healer(given: Any) -> str:
+    policy = given or healer_node.NONE
+    if policy not in healer_node.POLICIES:
+        known = ", ".join(repr(it) for it in healer_node.POLICIES)
+        raise UsageError(f"there is no healer {given!r}.", f"choose one of {known}.")
+    return str(policy)
 
 
 def _text(value: object) -> str:

@@ -11,10 +11,16 @@ from chaosdrills.core.kinds import in_words, is_of
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UsageError
 from chaosdrills.observe.endpoints import endpoints_of, is_unaddressed, require_often, unaddressed
+from chaosdrills.observe.watches import watches_of, with_secrets
 
 TIMEOUTS = ("start_timeout_s", "baseline_timeout_s", "settle_timeout_s", "drain_timeout_s", "readback_timeout_s")
 ANYWHERE = "http://unknown"  # stands for a URL that nobody has set, while the rest is checked
-OWN_CHECKS = ("rate_per_s", "polls", *TIMEOUTS)  # numbers, and texts that are numbers; what may hold a secret
+OWN_CHECKS = (
+    "rate_per_s",
+    "polls",
+    "watches",
+    *TIMEOUTS,
+)  # numbers, and texts that are numbers; what may hold a secret
 
 
 def arguments_of(control: Mapping[str, Any], named: Iterable[str]) -> dict[str, Any]:
@@ -150,6 +156,20 @@ def polls_of(given: Any, limits: Limits, parameters: Parameters) -> tuple[list[d
         )
     polled = [one for one in given or () if not is_unaddressed(one)]
     return polled, limits if polled else replace(limits, max_unavailable_s=None)
+
+
+def watched_of(given: Any, secrets: Mapping[str, Any], limits: Limits) -> list[dict[str, Any]]:
+    """What is watched of the argument `watches`, with `secrets` for its sources.
+
+    Raises `UsageError` for what cannot be watched, or not judged as it is to be.
+    """
+    watches_of(given)
+    if not given and (limits.max_attempts is not None or limits.max_attempts_per_min is not None):
+        raise UsageError(
+            "the hypothesis bounds restart attempts, which cannot be known: no count is watched.",
+            "give the observe control the argument 'watches', or take that tolerance out.",
+        )
+    return with_secrets(given, secrets)
 
 
 def rate_of(given: Any) -> float:

@@ -1,5 +1,6 @@
 """What is in a record or a history, in short."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ def describe(history: History, size_bytes: int | None = None) -> dict[str, Any]:
         "streams": list(history.streams),
         "writes": _count(history.writes),
         "reads": _count(history.reads),
-        **_polled(history),
+        **_beside("polls", history.poll_streams, history.polls),
+        **_beside("samples", history.sample_streams, history.samples),
         "finals": {"streams": len(history.finals), "seqs": sum(len(final.seqs) for final in history.finals.values())},
         "marks": [{"name": mark.name, "at_s": to_s(mark.at_ns), "label": mark.label} for mark in history.marks],
         "notes": [{"at_s": to_s(note.at_ns), "text": note.text} for note in history.notes],
@@ -31,11 +33,10 @@ def describe(history: History, size_bytes: int | None = None) -> dict[str, Any]:
     }
 
 
-def _polled(history: History) -> dict[str, Any]:
-    """What was polled, by stream; nothing where nothing was."""
-    polls, names = history.polls, history.poll_streams
-    counts = {name: _count(polls.select(polls.stream == number)) for number, name in enumerate(names)}
-    return {"polls": counts} if counts else {}
+def _beside(what: str, names: Sequence[str], all_of: Operations) -> dict[str, Any]:
+    """What was polled or sampled beside the load, by stream; nothing where nothing was."""
+    counts = {name: _count(all_of.select(all_of.stream == number)) for number, name in enumerate(names)}
+    return {what: counts} if counts else {}
 
 
 def _count(operations: Operations) -> dict[str, int]:
@@ -48,7 +49,7 @@ def _duration_s(history: History) -> float | None:
         return to_s(history.end_ns)
     instants = [each.at_ns for each in history.marks] + [each.at_ns for each in history.notes]
     instants += [final.at_ns for final in history.finals.values()]
-    for operations in (history.writes, history.reads, history.polls):
+    for operations in (history.writes, history.reads, history.polls, history.samples):
         if len(operations):
             instants += [int(operations.invoked_ns.max()), int(operations.completed_ns.max())]
     return to_s(max(instants)) if instants else None

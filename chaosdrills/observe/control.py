@@ -10,7 +10,8 @@ In an experiment::
 `faults` names the actions that are faults, whichever extension they come from (default: the first action of the
 method); `heals` those that undo one, so that what they bring back does not count as recovery by itself. Actions of
 chaosdrills mark themselves. `parameters` are those of `chaosdrills.core.parameters`, `abort_when` those of
-`chaosdrills.observe.conditions`, `polls` the endpoints of `chaosdrills.observe.endpoints`.
+`chaosdrills.observe.conditions`, `polls` the endpoints of `chaosdrills.observe.endpoints`, `watches` the counts of
+`chaosdrills.observe.watches`.
 
 The Chaos Toolkit swallows every exception of a control but `InterruptExecution` in before-hooks; so before-hooks raise
 that, and after-hooks catch, log, and set the journal's status to failed. A hypothesis may also be checked while the
@@ -48,6 +49,7 @@ from chaosdrills.observe.arguments import (
     secret_arguments,
     timeouts_of,
     unnamed_of,
+    watched_of,
 )
 from chaosdrills.observe.conditions import conditions_of
 from chaosdrills.observe.current import DRY_RUN, current, set_current
@@ -72,6 +74,7 @@ from chaosdrills.observe.steps import (
 )
 from chaosdrills.observe.tolerances import limits_of
 from chaosdrills.observe.watchers import Watchers
+from chaosdrills.observe.watches import watches_of
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -152,6 +155,7 @@ def validate_control(control: dict[str, Any]) -> None:
         parameters_of(given.get("parameters"))
         conditions_of(given.get("abort_when"))
         require_often(endpoints_of(arguments.get("polls"), written=True), parameters_of(given.get("parameters")))
+        watches_of(arguments.get("watches"), written=True)
         rate_of(given.get("rate_per_s", 200.0))
         if "workload" in given or "workload" not in arguments:
             check_workload(given.get("workload", ""), arguments.get("workload_arguments"))
@@ -173,6 +177,7 @@ def before_experiment_control(
     parameters: dict[str, Any] | None = None,
     abort_when: dict[str, Any] | None = None,
     polls: list[dict[str, Any]] | None = None,
+    watches: list[dict[str, Any]] | None = None,
     journals: str = "journals",
     progress: bool = True,
     **timeouts: float,
@@ -196,6 +201,7 @@ def before_experiment_control(
             parameters=parameters_of(parameters),
             abort_when=conditions_of(abort_when),
             polls=polled,
+            watches=watched_of(watches, secret_arguments(service, secrets), limits),
             not_polled=unaddressed(polls),
             **timeouts_of(timeouts),
         )

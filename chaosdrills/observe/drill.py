@@ -22,7 +22,7 @@ from chaosdrills.host.nodes import load
 from chaosdrills.host.processes import this_process
 from chaosdrills.observe.abort import Abort
 from chaosdrills.observe.hold import Hold, at_terminal
-from chaosdrills.observe.live import NoBaseline, lacking, lag_ns, wait_good, wait_restored, wait_users
+from chaosdrills.observe.live import NoBaseline, baseline_lacks, lag_ns, wait_good, wait_restored, wait_users
 from chaosdrills.observe.notes import remark
 from chaosdrills.observe.phases import Phases
 from chaosdrills.observe.plan import Plan
@@ -126,6 +126,7 @@ class ObservedDrill:
             slow_s=self.plan.parameters.slow_s,
             gap_s=self.plan.parameters.gap_s,
             polls=self.plan.polls,
+            watches=self.plan.watches,
         )
         try:
             with self.during("warm up"):
@@ -136,12 +137,12 @@ class ObservedDrill:
     def wait_baseline(self, say: Callable[[str], None]) -> None:
         """Wait until there is a clean baseline. Raises `UnavailableError` if the service gives none in time."""
         want_s = max(self.plan.parameters.baseline_s, self.plan.parameters.stable_s)
-        if not lacking(self.figures(), want_s):
+        if not baseline_lacks(self.figures(), want_s):
             return
         say(f"waiting for {want_s:g} s of clean service before anything is injected")
         deadline = time.monotonic() + self.plan.baseline_timeout_s
         with self.during("baseline"):
-            while why := lacking(self.figures(), want_s):
+            while why := baseline_lacks(self.figures(), want_s):
                 if time.monotonic() >= deadline:
                     raise UnavailableError(
                         f"the service gave no clean baseline within {self.plan.baseline_timeout_s:g} s "

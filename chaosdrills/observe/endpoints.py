@@ -111,7 +111,7 @@ def _endpoint(given: Any, number: int, written: bool) -> Endpoint:
     if not isinstance(name, str) or not 0 < len(name) <= 40 or not name.isprintable():
         raise wrong("its name is none", "give a text of 1 to 40 characters")
     known_now = {key: value for key, value in given.items() if not (written and LATER in json.dumps(value))}
-    where = _address(known_now.get("url", "http://later"), written, bool(known_now.get("keep_alive")), wrong)
+    where = address_of(known_now.get("url", "http://later"), written, bool(known_now.get("keep_alive")), wrong)
     return Endpoint(name=name, **where, **_settings(known_now, wrong))
 
 
@@ -136,7 +136,7 @@ def _settings(given: Mapping[str, Any], wrong: Any) -> dict[str, Any]:
     return settings
 
 
-def _address(url: Any, written: bool, keep_alive: bool, wrong: Any) -> dict[str, Any]:
+def address_of(url: Any, written: bool, keep_alive: bool, wrong: Any) -> dict[str, Any]:
     """Where a URL leads and what to say there. Its errors never repeat it."""
     hint = "write it as http://host:port/path, or https"
     if (

@@ -30,12 +30,13 @@ MOST_PAGES = 200  # handed over and not copied: more than 10 s of a disk that ha
 
 @dataclass
 class Sheet:
-    """What was noted on a page: tables int64[n, 5] of writes, of reads and of polls, and intended times int64[n]."""
+    """What was noted on a page: tables int64[n, 5] of writes, reads, polls and samples, and intended times int64[n]."""
 
     writes: Ints
     reads: Ints
-    attempts: Ints
     polls: Ints
+    samples: Ints
+    attempts: Ints
 
 
 class LedgerPage:
@@ -67,6 +68,10 @@ class LedgerPage:
         """Note a poll of an endpoint; `stream` is an index of poll streams."""
         self._polls += (stream, NO_SEQ, invoked_ns, completed_ns, outcome)
 
+    def sample(self, stream: int, count: int, invoked_ns: int, completed_ns: int, outcome: int) -> None:
+        """Note a look at a count, `NO_SEQ` where none was seen; `stream` is an index of sample streams."""
+        self._samples += (stream, count, invoked_ns, completed_ns, outcome)
+
     def attempt(self, intended_ns: Sequence[int]) -> None:
         """Note that operations were due; their outcomes follow."""
         self._attempts.extend(intended_ns)
@@ -78,10 +83,11 @@ class LedgerPage:
 
     def close(self) -> None:
         """Hand over what was noted, now; noting may go on."""
-        if self._tables or self._writes or self._reads or self._attempts or self._polls:
+        if self._tables or self._writes or self._reads or self._attempts or self._polls or self._samples:
             writes = np.concatenate([*self._tables, _table(self._writes)])
             attempts = np.array(self._attempts, np.int64)
-            self._hand_over(Sheet(writes, _table(self._reads), attempts, _table(self._polls)))
+            reads, polls, samples = map(_table, (self._reads, self._polls, self._samples))
+            self._hand_over(Sheet(writes, reads, polls, samples, attempts))
         self._begin()
 
     def _begin(self) -> None:
@@ -90,6 +96,7 @@ class LedgerPage:
         self._writes: list[int] = []
         self._reads: list[int] = []
         self._polls: list[int] = []
+        self._samples: list[int] = []
         self._attempts = array("q")
         self._begun_ns = boottime_ns()
 
@@ -97,7 +104,8 @@ class LedgerPage:
 class Ledger:
     """The record of a running load and its figures. All methods may be called from any thread.
 
-    `polled` are the names of poll streams, by index; `pools` those of registers, as `Opened` has them.
+    `polled` and `watched` are the names of poll and sample streams, by index; `pools` those of registers, as `Opened`
+    has them.
     """
 
     def __init__(
@@ -108,6 +116,7 @@ class Ledger:
         gap_ns: int,
         polled: Sequence[str] = (),
         pools: Sequence[str] = (),
+        watched: Sequence[str] = (),
     ) -> None:
         self._record = record
         self._lanes = pools or streams
@@ -120,6 +129,8 @@ class Ledger:
         )
         for name in polled:
             record.poll_stream(name)
+        for name in watched:
+            record.sample_stream(name)
         self._standings = Standings(polled, slow_ns)
         self._handed_over: queue.SimpleQueue[Sheet] = queue.SimpleQueue()
         self._scribe = threading.Lock()
@@ -217,6 +228,7 @@ class Ledger:
         self._record.many(Kind.READ, reads)
         polls = np.concatenate([sheet.polls for sheet in sheets])
         self._record.many(Kind.POLL, polls)
+        self._record.many(Kind.SAMPLE, np.concatenate([sheet.samples for sheet in sheets]))
         self._standings.polls(polls)
         self._figures.attempts(np.concatenate([sheet.attempts for sheet in sheets]))
         self._figures.writes(writes)

@@ -69,6 +69,16 @@ def lacking(figures: Mapping[str, Any], want_s: float) -> str:
     return ""
 
 
+def baseline_lacks(figures: Mapping[str, Any], want_s: float) -> str:
+    """The same before anything is injected, when each count that is watched must be seen too."""
+    if why := lacking(figures, want_s):
+        return why
+    unseen = (
+        f"the count of {name} is not seen: {it['why']}" for name, it in figures.get("watches", {}).items() if it["why"]
+    )
+    return next(unseen, "")
+
+
 def lag_ns(parameters: Parameters) -> int:
     """How long ago something was due whose outcome is in the record now, if it has a good one."""
     return to_ns(parameters.slow_s) + FLUSH_NS

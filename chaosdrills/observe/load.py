@@ -15,7 +15,9 @@ from chaosdrills.observe.endpoints import endpoints_of
 from chaosdrills.observe.ledger import Ledger, LedgerPage
 from chaosdrills.observe.pacing import Lateness, schedule
 from chaosdrills.observe.poller import Poller
+from chaosdrills.observe.sampler import Sampler
 from chaosdrills.observe.spec import ObserverSpec
+from chaosdrills.observe.watches import watches_of
 from chaosdrills.observe.workload import Opened, Progress, Workload
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,13 @@ class Load:
     """A load and its thread. `phase` is what it does now; `failure` and `result` are there once `done` is set."""
 
     def __init__(
-        self, spec: ObserverSpec, workload: Workload, make_ledger: MakeLedger, open_timeout_s: float, poller: Poller
+        self,
+        spec: ObserverSpec,
+        workload: Workload,
+        make_ledger: MakeLedger,
+        open_timeout_s: float,
+        poller: Poller,
+        sampler: Sampler,
     ) -> None:
         self.phase = "connecting"
         self.opened: Opened | None = None
@@ -59,6 +67,7 @@ class Load:
         self._workload = workload
         self._make_ledger = make_ledger
         self._poller = poller
+        self._sampler = sampler
         self._open_timeout_s = open_timeout_s
         self._ending: Ending | None = None
         self._aborted = threading.Event()
@@ -100,6 +109,7 @@ class Load:
             **figures,
             "lateness": self.lateness.as_dict(),
             **self._endpoints(self.ledger),
+            **({"watches": watches} if (watches := self._sampler.standings()) else {}),
         }
 
     def _endpoints(self, ledger: Ledger) -> dict[str, Any]:
@@ -131,6 +141,7 @@ class Load:
         page = ledger.page()
         self._workload.begin(page, ledger.page())
         self._poller.begin(ledger.page())
+        self._sampler.begin(ledger.page)
         self._begun_ns = boottime_ns()
         self.ledger = ledger
         self.phase = "running"
@@ -171,6 +182,7 @@ class Load:
         page.close()
         ledger.mark("load_end", boottime_ns())
         self._poller.end()
+        self._sampler.end()
         self._drain(page, ending)
         page.close()
         ledger.mark("drained", boottime_ns())
@@ -206,7 +218,8 @@ class Load:
                 say.now_and_then(f"draining: {self._workload.in_flight} operations in flight")
         left = self._workload.in_flight
         self._workload.abandon()
-        self._poller.finish(0 if self._aborted.is_set() else max(0.0, deadline - time.monotonic()))
+        for beside in (self._poller, self._sampler):
+            beside.finish(0 if self._aborted.is_set() else max(0.0, deadline - time.monotonic()))
         self._oldest_in_flight_ns = None
         detail = (
             f"{left} operations were given up after {ending.drain_s:g} s" if left else "every operation was answered"
@@ -241,8 +254,9 @@ class Load:
         self._checks.append({"name": name, "ok": ok, "detail": detail})
 
     def _close(self) -> None:
-        """End polling, close the workload and the record, whatever state they are in."""
+        """End polling and sampling, close the workload and the record, whatever state they are in."""
         self._poller.finish(0)
+        self._sampler.finish(0)
         try:
             self._workload.close(self._whole)
         except Exception:
@@ -275,4 +289,6 @@ def header_of(spec: ObserverSpec, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What the record's header says besides the service: no arguments and no URL, they may be secret."""
     header = {"drill_id": spec.drill_id, "rate_per_s": spec.rate_per_s, "max_in_flight": spec.max_in_flight}
     polls = {one.name: {"rate_per_s": one.rate_per_s, "timeout_s": one.timeout_s} for one in endpoints_of(spec.polls)}
-    return {**header, **({"polls": polls} if polls else {}), **facts}
+    watches = {one.name: one.about() for one in watches_of(spec.watches)}
+    beside = {name: value for name, value in (("polls", polls), ("watches", watches)) if value}
+    return {**header, **beside, **facts}

@@ -19,6 +19,7 @@ from chaosdrills.observe.activities import refused
 from chaosdrills.observe.drill import ObservedDrill
 from chaosdrills.observe.endpoints import endpoints_of
 from chaosdrills.observe.folder import EVIDENCE, shown, without_names
+from chaosdrills.observe.watches import watches_of
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,13 @@ def _about(drill: ObservedDrill, checks: list[Check]) -> Drill:
         phases=drill.phases(),
         checks=checks,
         evidence=EVIDENCE,
-        environment={**drill.facts, "rate_per_s": drill.plan.rate_per_s, **_polled(drill), **_not_undone(drill)},
+        environment={
+            **drill.facts,
+            "rate_per_s": drill.plan.rate_per_s,
+            **_polled(drill),
+            **_watched(drill),
+            **_not_undone(drill),
+        },
         versions=_versions(),
     )
 
@@ -188,6 +195,12 @@ def _polled(drill: ObservedDrill) -> dict[str, Any]:
     polled = [f"{one.name} at {one.rate_per_s:g}/s" for one in endpoints_of(drill.plan.polls)]
     all_of_them = [*polled, *(f"{name}: not polled, its URL is empty" for name in drill.plan.not_polled)]
     return {"polls": all_of_them} if all_of_them else {}
+
+
+def _watched(drill: ObservedDrill) -> dict[str, Any]:
+    """Which counts were sampled, and how often; nothing where none was."""
+    watched = [f"{one.name} every {one.every_s:g} s" for one in watches_of(drill.plan.watches)]
+    return {"watches": watched} if watched else {}
 
 
 def _trouble(drill: ObservedDrill) -> list[Check]:

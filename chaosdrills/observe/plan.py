@@ -15,7 +15,8 @@ class Plan:
 
     `workload` is an import path ``module:Class``; `arguments` are its own. `rate_per_s` operations a second. `polls`
     are endpoints to poll beside the load, as `chaosdrills.observe.endpoints` takes them; `not_polled` are the names of
-    those without a URL. Timeouts in seconds.
+    those without a URL. `watches` are counts to sample, as `chaosdrills.observe.watches` takes them. Timeouts in
+    seconds.
     """
 
     service: str
@@ -26,6 +27,7 @@ class Plan:
     parameters: Parameters = field(default_factory=Parameters)
     abort_when: Conditions | None = None
     polls: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    watches: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     not_polled: tuple[str, ...] = ()
     start_timeout_s: float = 60.0
     baseline_timeout_s: float = 60.0

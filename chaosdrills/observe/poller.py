@@ -41,9 +41,17 @@ class Client:
 
     async def poll(self) -> tuple[Outcome, str]:
         """Poll once, within the timeout: the outcome, and why it is not OK."""
+        answer = await self.ask()
+        if not isinstance(answer, Answer):
+            return answer
+        why = self._endpoint.expectation.why_not(answer.status, answer.body)
+        return (Outcome.FAILED if why else Outcome.OK), why
+
+    async def ask(self) -> Answer | tuple[Outcome, str]:
+        """A whole answer, whatever it is, within the timeout; or what became of it, and why."""
         try:
             async with asyncio.timeout(self._endpoint.timeout_s):
-                answer = await self._answer()
+                return await self._answer()
         except TimeoutError:
             return Outcome.UNKNOWN, f"no answer within {self._endpoint.timeout_s:g} s"
         except NoAnswer as error:
@@ -52,8 +60,6 @@ class Client:
             return Outcome.UNKNOWN, str(error)
         except (OSError, ssl.SSLError) as error:
             return Outcome.UNKNOWN, _trouble(error)
-        why = self._endpoint.expectation.why_not(answer.status, answer.body)
-        return (Outcome.FAILED if why else Outcome.OK), why
 
     def close(self) -> None:
         """Close what is idle."""
@@ -143,7 +149,7 @@ class Poller:
             self._noted.set()
 
     async def _drive_all(self, page: LedgerPage) -> None:
-        secure = ssl.create_default_context() if any(endpoint.secure for endpoint in self._endpoints) else None
+        secure = secure_for(self._endpoints)
         drives = (self._drive(number, one, page, secure) for number, one in enumerate(self._endpoints))
         try:
             await asyncio.gather(*drives)
@@ -192,6 +198,11 @@ class Poller:
         if why != self.troubles.get(name, ""):
             self.troubles[name] = why
             logger.info("the endpoint %s: %s", name, why or "good")
+
+
+def secure_for(endpoints: Sequence[Endpoint]) -> ssl.SSLContext | None:
+    """What those of `endpoints` need that are by TLS; None if none is."""
+    return ssl.create_default_context() if any(endpoint.secure for endpoint in endpoints) else None
 
 
 def _trouble(error: OSError) -> str:

@@ -10,12 +10,16 @@ All answer a flat dict without null, for tolerances such as
 from chaoslib.exceptions import ActivityFailed
 from chaoslib.types import Configuration, Secrets
 
+from chaosdrills.core.attempts import Attempts, worst_of
 from chaosdrills.core.judge import Judgement
-from chaosdrills.core.verdict import Finding
+from chaosdrills.core.verdict import Finding, worst
 from chaosdrills.observe.actions import failing, typed
 from chaosdrills.observe.current import required
 
-__all__ = ["availability", "data_loss", "freshness", "recovery_time", "throughput"]
+RESTART_LIMITS = ("max_attempts", "max_attempts_per_min")
+RESTARTS = ("worst_per_min", "worst_judged", "mean_per_min", "mean_gap_s", "backs_off", "resets", "silent_s")
+
+__all__ = ["availability", "data_loss", "freshness", "recovery_time", "restart_attempts", "throughput"]
 
 
 def throughput(configuration: Configuration = None, secrets: Secrets = None) -> dict:
@@ -110,6 +114,30 @@ def availability(configuration: Configuration = None, secrets: Secrets = None) -
         "unavailable_s": figures["unavailable_s"],
         "resolution_s": figures["unavailable_resolution_s"],
     }
+
+
+def restart_attempts(configuration: Configuration = None, secrets: Secrets = None) -> dict:
+    """How often a watched self-healer tried to restart something: `attempts`, `attempts_judged`, `worst_judged`, ...
+
+    `backs_off` is there only where it is certain. Before the method has ended it answers 0 with `measured: false`.
+    Fails if the attempts could not be counted.
+    """
+    judgement = _judgement("restart_attempts")
+    if judgement is None:
+        return {"measured": False, "attempts": 0, "attempts_judged": 0, "worst_per_min": 0, "worst_judged": 0}
+    found = worst_of(judgement.attempts) or Attempts("", why="no restart attempts were watched")
+    findings = [judgement.findings[name] for name in RESTART_LIMITS if name in judgement.findings]
+    finding = worst(findings) if findings else Finding("unknown", (found.why or found.doubt,))
+    known = found.judged is not None and (finding.verdict != "unknown" or not findings)
+    if not known and finding.verdict != "missed":
+        raise ActivityFailed(_why_not("the number of restart attempts", finding))
+    figures = {name: judgement.as_dict()[f"restart_{name}"] for name in RESTARTS}
+    shown = {
+        "attempts": found.count,
+        "attempts_judged": found.count if found.judged is None else found.judged,
+        **figures,
+    }
+    return {"measured": True, **{name: value for name, value in shown.items() if value is not None}}
 
 
 def _judgement(what: str) -> Judgement | None:

@@ -38,7 +38,9 @@ from chaosdrills.observe.load import Ending, Load, header_of
 from chaosdrills.observe.pacing import Lateness
 from chaosdrills.observe.poller import Poller
 from chaosdrills.observe.record import RecordWriter
+from chaosdrills.observe.sampler import Sampler
 from chaosdrills.observe.spec import ObserverSpec
+from chaosdrills.observe.watches import watches_of
 from chaosdrills.observe.workload import Opened, load_workload
 
 logger = logging.getLogger(__name__)
@@ -63,7 +65,9 @@ class Observer:
         signal.signal(signal.SIGTERM, lambda signum, frame: self._terminated.set())
         self._workload = load_workload(spec.workload, spec.drill_id, spec.arguments)
         self._endpoints = endpoints_of(spec.polls)
-        self._load = Load(spec, self._workload, self._make_ledger, ready_timeout_s, Poller(self._endpoints))
+        self._watches = watches_of(spec.watches)
+        beside = Poller(self._endpoints), Sampler(self._watches)
+        self._load = Load(spec, self._workload, self._make_ledger, ready_timeout_s, *beside)
 
     def run(self) -> int:
         """Observe until told to end. Returns the exit status."""
@@ -185,7 +189,8 @@ class Observer:
         )
         polled = [endpoint.name for endpoint in self._endpoints]
         slow_ns, gap_ns = to_ns(self._spec.slow_s), to_ns(self._spec.gap_s)
-        return Ledger(record, opened.streams, slow_ns, gap_ns, polled, opened.pools)
+        watched = [watch.name for watch in self._watches]
+        return Ledger(record, opened.streams, slow_ns, gap_ns, polled, opened.pools, watched)
 
 
 def main(argv: list[str]) -> int:

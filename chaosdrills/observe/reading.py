@@ -31,7 +31,19 @@ from chaosdrills.core.history import (
 )
 from chaosdrills.core.strict import loads
 from chaosdrills.errors import UsageError
-from chaosdrills.observe.slots import CONT_BYTES, MAGIC, READABLE, SINCE, SLOT, SLOT_BYTES, Kind, Slots, far, unsound
+from chaosdrills.observe.slots import (
+    CONT_BYTES,
+    MAGIC,
+    READABLE,
+    SINCE,
+    SLOT,
+    SLOT_BYTES,
+    STREAM_OF,
+    Kind,
+    Slots,
+    far,
+    unsound,
+)
 
 RECORD_NAME = "record"  # of the file in a folder of a run
 
@@ -44,8 +56,8 @@ _KNOWN = {
     version: np.isin(np.arange(256), [int(kind) for kind in Kind if SINCE.get(kind, 1) <= version])
     for version in READABLE
 }
-_TEXTS = np.isin(np.arange(256), (Kind.HEADER, Kind.STREAM, Kind.MARK, Kind.NOTE, Kind.POLL_STREAM))
-_OPERATIONS = (Kind.WRITE, Kind.READ, Kind.POLL)
+_TEXTS = np.isin(np.arange(256), (Kind.HEADER, Kind.STREAM, Kind.MARK, Kind.NOTE, Kind.POLL_STREAM, Kind.SAMPLE_STREAM))
+_OPERATIONS = (Kind.WRITE, Kind.READ, Kind.POLL, Kind.SAMPLE)
 _NEWER = "copy the record again from where it was written, or upgrade chaosdrills"
 
 
@@ -124,8 +136,8 @@ class _Reader:
         self._version = READABLE[-1]
         self._header_end = 0  # of block 0, without which nothing can be read
         self._header: dict[str, Any] | None = None
-        self._streams: dict[str, int] = {}
-        self._poll_streams: dict[str, int] = {}
+        self._numbers: dict[Kind, dict[str, int]] = {kind: {} for kind in (Kind.STREAM, *STREAM_OF.values())}
+        self._streams = self._numbers[Kind.STREAM]
         self._columns = {kind: [array(code) for code in _COLUMNS.values()] for kind in _OPERATIONS}
         self._marks: list[Mark] = []
         self._notes: list[Note] = []
@@ -158,7 +170,7 @@ class _Reader:
                 f"{self._name} holds no header: it is {'cut short' if torn else 'empty'}.",
                 "run the drill again; its observer died as it began.",
             )
-        writes, reads, polls = (
+        writes, reads, polls, samples = (
             Operations(*(np.frombuffer(column, column.typecode) for column in self._columns[kind]))
             for kind in _OPERATIONS
         )
@@ -184,8 +196,10 @@ class _Reader:
             header=self._header["extra"],
             warnings=tuple(self._warnings(torn, unfinished)),
             notes=tuple(self._notes),
-            poll_streams=tuple(self._poll_streams),
+            poll_streams=tuple(self._numbers[Kind.POLL_STREAM]),
             polls=polls,
+            sample_streams=tuple(self._numbers[Kind.SAMPLE_STREAM]),
+            samples=samples,
         )
 
     def _warnings(self, torn: bytes, unfinished: list[int]) -> Iterator[str]:
@@ -265,8 +279,8 @@ class _Reader:
     def _take_text(self, kind: Kind, head: np.void, value: Any) -> None:
         if far(head["invoked_ns"]):
             raise ValueError("not an instant")
-        if kind in (Kind.STREAM, Kind.POLL_STREAM):
-            streams = self._streams if kind == Kind.STREAM else self._poll_streams
+        if kind in self._numbers:
+            streams = self._numbers[kind]
             if type(value) is not str or value in streams or head["stream"] != len(streams):
                 raise ValueError("not the next stream")
             streams[value] = len(streams)
@@ -291,7 +305,7 @@ class _Reader:
     def _take_operations(self, kind: Kind, slots: Slots) -> None:
         rows = np.flatnonzero(slots["kind"] == kind)
         taken = [slots[name][rows] for name in _COLUMNS]
-        wrong = unsound(kind, len(self._poll_streams if kind == Kind.POLL else self._streams), *taken)
+        wrong = unsound(kind, len(self._numbers[STREAM_OF.get(kind, Kind.STREAM)]), *taken)
         if wrong.any():
             self._damaged(int(rows[np.argmax(wrong)]), f"a {kind.name.lower()} that cannot be")
         for column, more in zip(self._columns[kind], taken, strict=True):

@@ -16,6 +16,7 @@ from chaosdrills.errors import InternalError, UnavailableError, UsageError
 from chaosdrills.host.files import sync_directory
 from chaosdrills.observe.slots import (
     SLOT_BYTES,
+    STREAM_OF,
     Kind,
     file_slot,
     operation_slots,
@@ -58,8 +59,8 @@ class RecordWriter:
         self._failure: OSError | None = None
         self._crc = 0
         self._blocks = 0
-        self._streams: dict[Kind, dict[str, int]] = {Kind.STREAM: {}, Kind.POLL_STREAM: {}}
-        self._counts = {Kind.STREAM: 0, Kind.POLL_STREAM: 0}
+        self._streams: dict[Kind, dict[str, int]] = {kind: {} for kind in (Kind.STREAM, *STREAM_OF.values())}
+        self._counts = dict.fromkeys(self._streams, 0)
         self._finals: set[int] = set()
 
     @classmethod
@@ -112,6 +113,10 @@ class RecordWriter:
         """The index of the poll stream `name`, as `stream`; their names and indices are their own."""
         return self._declared(Kind.POLL_STREAM, name)
 
+    def sample_stream(self, name: str) -> int:
+        """The index of the sample stream `name`, as `poll_stream`."""
+        return self._declared(Kind.SAMPLE_STREAM, name)
+
     def _declared(self, kind: Kind, name: str) -> int:
         streams = self._streams[kind]
         with self._append_lock:
@@ -162,7 +167,8 @@ class RecordWriter:
             self.flush()
 
     def many(self, kind: Kind, rows: Ints) -> None:
-        """Append operations or polls (their seq is `NO_SEQ`) of one kind, int64[n, 5]: each row what `writes` takes.
+        """Append operations, polls (their seq is `NO_SEQ`) or samples (a count) of one kind, int64[n, 5]: each row
+        what `writes` takes.
 
         None is appended if it raises.
 
@@ -182,7 +188,7 @@ class RecordWriter:
 
     def _streams_of(self, kind: Kind) -> int:
         """How many streams operations of that kind can have."""
-        return self._counts[Kind.POLL_STREAM if kind == Kind.POLL else Kind.STREAM]
+        return self._counts[STREAM_OF.get(kind, Kind.STREAM)]
 
     def mark(self, name: str, at_ns: int, label: str = "") -> None:
         """Record a mark, on disk before this returns. Raises `UsageError` for a name that is not in `MARK_NAMES`."""

@@ -107,7 +107,8 @@ class ObserverSession:
     def snapshot(self, window_s: float = 2.0) -> dict[str, Any]:
         """What the client sees now: see `chaosdrills.observe.figures.Figures.at`, rates over `window_s`; and `phase`,
         `elapsed_s`, `sent`, `in_flight`, `lateness` (`p50_ms`, `p99_ms`, `max_ms` of its own sending), and where any is
-        polled `endpoints`: of each by name `good` (null before the first poll), `bad_s`, and `why`.
+        polled `endpoints`: of each by name `good` (null before the first poll), `bad_s`, and `why`; where any
+        is watched `watches`: of each the `count` that was seen last, null where it was not, and `why`.
         """
         return self._ask(self.answer_timeout_s, "for its figures", do="snapshot", window_s=window_s)
 

@@ -1,6 +1,6 @@
 r"""The form of a record: the observer's append-only file of operations and marks.
 
-The file, version 3
+The file, version 4
 -------------------
 A record is an array of 32-byte *slots*. All numbers are little-endian; signed ones are two's complement. Every slot
 begins with its kind, so that a plain filter by kind over `numpy.memmap(path, SLOT)` is right::
@@ -19,10 +19,12 @@ What each kind puts there (fields not named are 0):
   log the one read, which may stand for older ones read in the same instant, or null.
 - 12 POLL: one poll of an endpoint beside the load. `stream` is an index in the order of the POLL_STREAM slots, which
   has nothing to do with that of the STREAM slots; `seq` is -1.
-- 3 HEADER, 4 STREAM, 5 MARK, 11 NOTE, 13 POLL_STREAM: the head of a text of `seq` bytes of UTF-8 JSON, which follow in
-  CONT slots. HEADER: an object with `service`, `stream_kind`, `started_at` and `extra`. STREAM and POLL_STREAM: the
-  name, a string; `stream` is its index. MARK: an object with `name` and `label`; NOTE: an object with `text`;
-  `invoked_ns` is their instant.
+- 14 SAMPLE: one look at a count that somebody else keeps. `stream` is an index in the order of the SAMPLE_STREAM slots;
+  `seq` is the count, below 2**40, where the outcome is ok, else -1.
+- 3 HEADER, 4 STREAM, 5 MARK, 11 NOTE, 13 POLL_STREAM, 15 SAMPLE_STREAM: the head of a text of `seq` bytes of UTF-8
+  JSON, which follow in CONT slots. HEADER: an object with `service`, `stream_kind`, `started_at` and `extra`. STREAM,
+  POLL_STREAM and SAMPLE_STREAM: the name, a string; `stream` is its index. MARK: an object with `name` and `label`;
+  NOTE: an object with `text`; `invoked_ns` is their instant.
 - 6 CONT: 31 bytes of text in bytes 1 to 31, the last one of a text padded with zeros. A text lies in one block.
 - 7 FINAL_RUN: a piece of the read-back of `stream`, begun at `invoked_ns`: the `completed_ns` seqs from `seq` on, each
   one more than the one before; where `seq` is -1, as many damaged ones.
@@ -39,8 +41,9 @@ at any byte leaves whole blocks and at most one *torn tail*: bytes after the las
 reports. Anything else that does not fit is damage, and an error that names the offset. Marks, notes and the end
 are synced to the device, with all that is before them, before the call that writes them returns.
 
-Version 2 is the same without the kinds POLL and POLL_STREAM, version 1 also without NOTE; both are still read. A note
-is a remark of somebody who watched: it counts for no figure and no verdict, and is not exported.
+Version 3 is the same without the kinds SAMPLE and SAMPLE_STREAM, version 2 also without POLL and POLL_STREAM, version 1
+also without NOTE; all are still read. A note is a remark of somebody who watched: it counts for no figure and no
+verdict, and is not exported.
 
 24 h at 1,000 writes/s, 200 reads/s (a reader's polls, coalesced) and 10 blocks/s: 105 million slots, 3.1 GiB.
 """
@@ -53,11 +56,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from chaosdrills.core.history import FURTHEST_NS, NO_SEQ, NO_TIME, Bools, Ints, Outcome
+from chaosdrills.core.history import FURTHEST_NS, MOST_COUNT, NO_SEQ, NO_TIME, Bools, Ints, Outcome
 from chaosdrills.errors import UsageError
 
-VERSION = 3
-READABLE = (1, 2, 3)
+VERSION = 4
+READABLE = (1, 2, 3, 4)
 MAGIC = b"\x89chaosdrills\r\n\x1a\n"
 SLOT_BYTES = 32
 CONT_BYTES = SLOT_BYTES - 1
@@ -95,10 +98,14 @@ class Kind(IntEnum):
     NOTE = 11
     POLL = 12
     POLL_STREAM = 13
+    SAMPLE = 14
+    SAMPLE_STREAM = 15
     FILE = 0x89
 
 
-SINCE: Final = {Kind.NOTE: 2, Kind.POLL: 3, Kind.POLL_STREAM: 3}  # the first version with the kind; others: from 1 on
+# the first version with the kind; others are there from 1 on
+SINCE: Final = {Kind.NOTE: 2, Kind.POLL: 3, Kind.POLL_STREAM: 3, Kind.SAMPLE: 4, Kind.SAMPLE_STREAM: 4}
+STREAM_OF: Final = {Kind.POLL: Kind.POLL_STREAM, Kind.SAMPLE: Kind.SAMPLE_STREAM}  # others are of a STREAM
 
 
 def file_slot() -> bytes:
@@ -143,11 +150,13 @@ def unsound(
     completed_ns: _Column,
     outcome: _Column,
 ) -> Bools:
-    """Which of n operations (or polls) of one kind no history with that many `streams` of it can hold, bool[n]."""
+    """Which of n operations, polls or samples of one kind no history with so many `streams` can hold, bool[n]."""
     known = (outcome >= Outcome.OK) & (outcome <= Outcome.UNKNOWN)
     possible = (completed_ns >= invoked_ns) & ~far(completed_ns)
     timely = ~far(invoked_ns) & np.where(completed_ns == NO_TIME, outcome == Outcome.UNKNOWN, possible)
     numbered = seq == NO_SEQ if kind == Kind.POLL else seq >= (0 if kind == Kind.WRITE else NO_SEQ)
+    if kind == Kind.SAMPLE:
+        numbered = np.where(outcome == Outcome.OK, (seq >= 0) & (seq < MOST_COUNT), seq == NO_SEQ)
     return ~((stream >= 0) & (stream < streams) & numbered & known & timely)
 
 

@@ -17,7 +17,7 @@ class ObserverSpec:
     sent and unanswered; what is due beyond it is recorded as failed. `slow_s` and `gap_s` are those of
     `chaosdrills.core.parameters`, for the live figures only. `eof_drain_s` is how long acknowledgements are waited for
     when the drill has died. `polls` are endpoints to poll, as `chaosdrills.observe.endpoints` takes them; their URLs
-    may be secret, as arguments are.
+    may be secret, as arguments are. `watches` are counts to sample, as `chaosdrills.observe.watches` takes them.
     """
 
     drill_id: str
@@ -31,6 +31,7 @@ class ObserverSpec:
     gap_s: float = 0.5
     eof_drain_s: float = 5.0
     polls: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    watches: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_in_flight <= 1_000_000:

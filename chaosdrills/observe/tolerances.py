@@ -10,6 +10,7 @@ _TARGETS = {
     "recovery_time": {"rto_judged_s": "rto_s", "fresh_judged_s": "fresh"},
     "data_loss": {"rpo_judged_s": "rpo_s", "lost": "max_lost"},
     "availability": {"unavailable_judged_s": "max_unavailable_s"},
+    "restart_attempts": {"attempts_judged": "max_attempts", "worst_judged": "max_attempts_per_min"},
 }
 
 
@@ -24,13 +25,14 @@ def limits_of(experiment: Mapping[str, Any]) -> Limits:
             f"the tolerances bound fresh_judged_s by {fresh:g} and rto_judged_s by {found['rto_s']:g}.",
             "give both the same limit: fresh data is judged against the RTO.",
         )
-    max_lost = found.get("max_lost")
+    counts = ("max_lost", "max_attempts", "max_attempts_per_min")
+    whole = {name: int(found[name]) for name in counts if name in found}
     return Limits(
         rto_s=found.get("rto_s", fresh),
         rpo_s=found.get("rpo_s"),
-        max_lost=None if max_lost is None else int(max_lost),
         fresh=fresh is not None,
         max_unavailable_s=found.get("max_unavailable_s"),
+        **whole,
     )
 
 

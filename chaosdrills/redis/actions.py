@@ -18,12 +18,14 @@ from chaosdrills.observe.actions import refusing, typed
 from chaosdrills.redis import deeds
 
 __all__ = [
+    "crash_loop_node",
     "fail_over",
     "flush_all",
     "heal_nodes",
     "isolate_node",
     "kill_node",
     "pause_node",
+    "restart_storm",
     "stop_node",
     "wait_whole",
 ]
@@ -121,6 +123,53 @@ def isolate_node(
     """
     with refusing():
         return deeds.hit("isolate", "isolated", locals())
+
+
+def crash_loop_node(
+    role: str = "primary",
+    node_id: int = -1,
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Kill a server or sentinel that then ends at once however often it is started, until it is healed.
+
+    On the lab SIGKILL, and its settings are put aside; a self-healer tries in vain, and is seen at it (the probe
+    `restart_attempts`). All arguments are those of `kill_node`. Returns `{"crash_looping": 1, "nodes": "1", "what":
+    "crash loop of node 1 (primary)"}`.
+    """
+    with refusing():
+        return deeds.hit("crash_loop", "crash_looping", locals())
+
+
+def restart_storm(
+    role: str = "primary",
+    node_id: int = -1,
+    times: int = 5,
+    every_s: float = 2.0,
+    target: str = "lab",
+    inject: list = NONE,
+    heal: list = NONE,
+    check: list = NONE,
+    timeout_s: float = 60.0,
+    degraded_ok: bool = False,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> dict:
+    """Restart a server or sentinel again and again: `times` kills in a row, one every `every_s` seconds.
+
+    On the lab each but the last is followed by a start, whether it comes up or not; the last start is the heal's. It is
+    one fault, over with the last kill. Elsewhere it is your own command's business. All other arguments are those of
+    `kill_node`. Returns `{"stormed": 1, "nodes": "1", "what": "restart storm of node 1 (primary): kill -9 5 times,
+    every 2 s"}`.
+    """
+    with refusing():
+        return deeds.hit("restart_storm", "stormed", locals())
 
 
 def fail_over(

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaosdrills.core.values import seconds, truth
+from chaosdrills.core.values import count, seconds, truth
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults.command import TIMEOUT_S, Command, command_target, filled
+from chaosdrills.faults.crash_loop import CrashLoop
 from chaosdrills.faults.fault import Fault, Target
 from chaosdrills.faults.isolate import Isolate, isolate_target
 from chaosdrills.faults.kill import Kill
@@ -20,6 +21,7 @@ from chaosdrills.faults.lab import is_lab, reachable_lab
 from chaosdrills.faults.means import TARGETS, argvs_of
 from chaosdrills.faults.node import node_target
 from chaosdrills.faults.pause import Pause
+from chaosdrills.faults.restart_storm import EVERY_S, TIMES, RestartStorm, storming
 from chaosdrills.faults.stop import Stop, stopping_within
 from chaosdrills.host.network import require_scope
 from chaosdrills.host.nodes import Cluster
@@ -30,14 +32,16 @@ from chaosdrills.redis.roles import Chosen, choose
 SERVICE = "redis"
 LAB, COMMAND = "lab", "command"
 PLACEHOLDERS = ("node", "host", "port")
-DEEDS: Mapping[str, Fault] = {fault.name: fault for fault in (Kill(), Stop(), Pause(), Isolate())}
+DEEDS: Mapping[str, Fault] = {
+    fault.name: fault for fault in (Kill(), Stop(), Pause(), Isolate(), CrashLoop(), RestartStorm())
+}
 
 
 @dataclass(frozen=True)
 class Means:
     """How nodes are hit; see above. `argvs` are those of `STEPS` that were given, placeholders and all.
 
-    `scope` is that of an isolation, and means nothing to other faults.
+    `scope` is that of an isolation, `times` and `every_s` those of a restart storm; they mean nothing to other faults.
     """
 
     target: str = LAB
@@ -45,6 +49,8 @@ class Means:
     timeout_s: float = TIMEOUT_S
     degraded_ok: bool = False
     scope: str = "all"
+    times: int = TIMES
+    every_s: float = EVERY_S
 
     @staticmethod
     def of(given: Mapping[str, Any], secrets: Mapping[str, Any] | None = None) -> "Means":
@@ -57,7 +63,8 @@ class Means:
         degraded_ok = truth("degraded_ok", given.get("degraded_ok", False))
         scope = str(given.get("scope", "all"))
         require_scope(scope)
-        return Means(target, argvs, timeout_s, degraded_ok, scope)
+        times, every_s = count("times", given.get("times", TIMES)), seconds("every_s", given.get("every_s", EVERY_S))
+        return Means(target, argvs, timeout_s, degraded_ok, scope, times, every_s)
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,8 @@ def _in_lab(deed: str, role: str, chosen: Chosen, means: Means, lab: Cluster) ->
     if deed == Isolate.name:
         return isolate_target(lab, chosen.node_id, chosen.label, role, means.scope)
     node = node_target(lab, chosen.node_id, chosen.label, role)
+    if deed == RestartStorm.name:
+        return storming(node, means.times, means.every_s)
     return stopping_within(node, means.timeout_s) if deed == Stop.name else node
 
 

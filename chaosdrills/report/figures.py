@@ -9,6 +9,7 @@ from chaosdrills.report.tables import Cell, Table, censored, figure
 from chaosdrills.report.timeline import first_fault_ns
 
 NOT_APPLICABLE = "not applicable"
+MOST_GAPS = 8  # between restart attempts, in a table
 
 LOSS_WORDS = {
     "attempted": "Writes the drill attempted",
@@ -37,6 +38,8 @@ PARAMETER_WORDS = {
     "max_lost": "Objective: how many acknowledged records may be lost",
     "fresh": "Whether data must be fresh again within the RTO",
     "max_unavailable_s": "Objective: for how long a polled endpoint may be unavailable",
+    "max_attempts": "Objective: how often a self-healer may try to restart something",
+    "max_attempts_per_min": "Objective: how often it may try within any minute",
 }
 
 
@@ -62,6 +65,7 @@ def recovery(values: Mapping[str, Any], history: History) -> Table:
         ("Fresh data", fresh, "From the fault until readers saw new data in time again"),
         ("Baseline", per_s, "Good operations per second before the fault, all streams"),
         *_unavailable(values),
+        *_restarts(values),
     )
     return Table(
         ("Figure", "Value", "Meaning"),
@@ -76,6 +80,26 @@ def _unavailable(values: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
     seen = wording.seconds(values.get("unavailable_resolution_s"))
     meaning = f"Time after the fault in which a polled endpoint was not good, seen to within: {seen}"
     return (("Unavailable", wording.seconds(values["unavailable_s"]), meaning),)
+
+
+def _restarts(values: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """What a self-healer tried, where that was looked at."""
+    if "restart_attempts" not in values:
+        return ()
+    count, resets, worst, mean = (
+        wording.quantity(values.get(f"restart_{name}"), "")
+        for name in ("attempts", "resets", "worst_per_min", "mean_per_min")
+    )
+    silent, backs_off = wording.seconds(values.get("restart_silent_s")), values.get("restart_backs_off")
+    patience = "not certain" if backs_off is None else "yes" if backs_off else "no"
+    shown = list(map(wording.number, values.get("restart_gaps_s") or ()))
+    gaps = ", ".join(shown[:MOST_GAPS]) + (", …" if len(shown) > MOST_GAPS else "") or "none"
+    looks = f"From the fault to the end of load, as its self-healer counts; never unseen for longer than: {silent}"
+    return (
+        ("Restart attempts", count, f"{looks}; times that its count began anew: {resets}"),
+        ("Attempts a minute", worst, f"The most within any minute; on average: {mean}"),
+        ("Backs off", patience, f"Whether attempts come at growing gaps; in seconds: {gaps}"),
+    )
 
 
 def _or(value: float | None, absent: str) -> str:

@@ -72,6 +72,8 @@ OBJECTIVE_WORDS = {
     "max_lost": "Acknowledged records lost",
     "freshness": "Readers see fresh data again",
     "max_unavailable_s": "Endpoint unavailable to users",
+    "max_attempts": "Restart attempts of a self-healer",
+    "max_attempts_per_min": "Restart attempts within a minute",
 }
 
 

@@ -1,7 +1,7 @@
 """The exchange form: what it means, what it refuses, and that nothing is lost on the way there and back."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chaosdrills.core.columns import first_repeat
 from chaosdrills.core.exchange import HEADER_KEYS, format_lines, parse
-from chaosdrills.core.history import NO_SEQ, NO_TIME, Final, History, Mark, Operations, Outcome
+from chaosdrills.core.history import MOST_COUNT, NO_SEQ, NO_TIME, Final, History, Mark, Operations, Outcome
 from chaosdrills.errors import UsageError
 
 HEADER = '{"kind":"header","version":1,"service":"kafka","stream_kind":"log","started_at":"2026-11-23T08:00:00Z"}'
@@ -22,14 +22,13 @@ DESIGN = [
     WRITE,
     '{"kind":"read","stream":"0","seq":0,"invoked_s":0.001,"completed_s":0.009,"outcome":"ok"}',
     '{"kind":"poll","stream":"app","invoked_s":1.0,"completed_s":1.01,"outcome":"ok"}',
+    '{"kind":"sample","stream":"healer","count":3,"invoked_s":2.0,"completed_s":2.01,"outcome":"ok"}',
     '{"kind":"mark","name":"fault_begin","at_s":10.0,"label":"kill broker 1"}',
     '{"kind":"final","stream":"0","at_s":40.0,"seqs":[0,1,2,4,3]}',
     '{"kind":"end","at_s":41.0}',
 ]
-NO_POLLS: dict[str, Any] = {
-    "poll_streams": (),
-    "polls": {"stream": [], "seq": [], "invoked_ns": [], "completed_ns": [], "outcome": []},
-}
+NOTHING: dict[str, list[int]] = {"stream": [], "seq": [], "invoked_ns": [], "completed_ns": [], "outcome": []}
+NO_POLLS: dict[str, Any] = {"poll_streams": (), "polls": NOTHING, "sample_streams": (), "samples": NOTHING}
 
 
 def plain(history: History, warnings: bool = False) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def plain(history: History, warnings: bool = False) -> dict[str, Any]:
     value = {field.name: getattr(history, field.name) for field in fields(history)}
     if not warnings:
         del value["warnings"]
-    for kind in ("writes", "reads", "polls"):
+    for kind in ("writes", "reads", "polls", "samples"):
         columns = value[kind]
         assert columns.stream.dtype == np.int32
         assert columns.outcome.dtype == np.uint8
@@ -67,10 +66,17 @@ def operations(draw: st.DrawFn, streams: int, written: bool, seqs: st.SearchStra
 
 
 @st.composite
+def samples(draw: st.DrawFn, streams: int) -> Operations:
+    """Any samples that a history can hold: those that are ok have a count, the others none."""
+    looks = draw(operations(streams, False, st.integers(0, 5) | st.integers(0, MOST_COUNT - 1)))
+    return replace(looks, seq=np.where(looks.outcome == Outcome.OK, np.maximum(looks.seq, 0), NO_SEQ))
+
+
+@st.composite
 def histories(draw: st.DrawFn) -> History:
     """Any history: streams with any names, some of them unused; read-backs with runs, repeats and damage."""
     streams = tuple(draw(st.lists(TEXTS, max_size=4, unique=True)))
-    poll_streams = tuple(draw(st.lists(TEXTS, max_size=3, unique=True)))
+    poll_streams, sample_streams = (tuple(draw(st.lists(TEXTS, max_size=3, unique=True))) for _ in range(2))
     names = st.sampled_from(("fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained"))
     runs = st.lists(
         st.tuples(SEQS, st.integers(1, 30)).map(lambda run: list(range(run[0], run[0] + run[1])))
@@ -93,6 +99,8 @@ def histories(draw: st.DrawFn) -> History:
         header=draw(extra),
         poll_streams=poll_streams,
         polls=draw(operations(len(poll_streams), False, st.nothing())),
+        sample_streams=sample_streams,
+        samples=draw(samples(len(sample_streams))),
     )
 
 
@@ -117,6 +125,14 @@ def test_the_designs_own_history() -> None:
             "seq": [NO_SEQ],
             "invoked_ns": [1_000_000_000],
             "completed_ns": [1_010_000_000],
+            "outcome": [0],
+        },
+        "sample_streams": ("healer",),
+        "samples": {
+            "stream": [0],
+            "seq": [3],
+            "invoked_ns": [2_000_000_000],
+            "completed_ns": [2_010_000_000],
             "outcome": [0],
         },
     }
@@ -352,10 +368,10 @@ def test_a_malformed_header_is_named(old: str, new: str, message: str) -> None:
             'line 3: writes seq 0 of stream "0" again (first on line 2).',
         ),
         (
-            [HEADER, DESIGN[5], DESIGN[5].replace('"0"', '"1"'), DESIGN[5]],
+            [HEADER, DESIGN[6], DESIGN[6].replace('"0"', '"1"'), DESIGN[6]],
             'line 4: is a second final of stream "0" (the first is on line 2).',
         ),
-        ([HEADER, DESIGN[6], DESIGN[6]], "line 3: is a second end (the first is on line 2)."),
+        ([HEADER, DESIGN[7], DESIGN[7]], "line 3: is a second end (the first is on line 2)."),
     ],
 )
 def test_what_may_be_there_only_once(lines: list[str], message: str) -> None:

@@ -15,7 +15,7 @@ PLACES = [Place(node, 7000 + node, 7050 + node, Path("/data") / f"node-{node}") 
 
 def test_options_become_comparable() -> None:
     chosen_not = dict.fromkeys(("base_port", "persistence", "acl", "tls", "network"))
-    assert normalise({}) == {**chosen_not, "settings": {}, "sentinel": {}}
+    assert normalise({}) == {**chosen_not, "settings": {}, "sentinel": {}, "healer": ""}
     asked = {
         "base_port": "26000",
         "settings": {"save": "3600 1", "Appendfsync": "always", "lazyfree-lazy-eviction": True},
@@ -24,6 +24,7 @@ def test_options_become_comparable() -> None:
         "acl": "true",
         "tls": False,
         "network": "plain",
+        "healer": "storm",
     }
     assert normalise(asked) == {
         "base_port": 26000,
@@ -33,6 +34,7 @@ def test_options_become_comparable() -> None:
         "acl": True,
         "tls": False,
         "network": "plain",
+        "healer": "storm",
     }
 
 
@@ -58,6 +60,7 @@ def test_options_become_comparable() -> None:
         ({"persistence": "disk"}, "there is no persistence 'disk'"),
         ({"acl": "perhaps"}, "the option acl is 'perhaps'"),
         ({"tls": 1}, "the option tls is 1"),
+        ({"healer": "doctor"}, "there is no healer 'doctor'"),
         ({"network": "wild"}, "there is no network 'wild'"),
     ],
 )

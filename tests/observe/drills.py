@@ -27,11 +27,13 @@ def write_record(
     lost: int = 0,
     whole: bool = True,
     unseen: tuple[float, float] | None = None,
+    attempts: Sequence[float] | None = None,
 ) -> None:
     """Write one: nothing is acknowledged in `outage`, what was due in it is at its end.
 
     `whole`: with a read-back, which lacks the `lost` last writes of the first stream, and an end. `unseen`: with the
-    endpoint "app", polled ten times a second, which answers badly in that span.
+    endpoint "app", polled ten times a second, which answers badly in that span. `attempts`: with the count "healer" of
+    attempts at these instants, sampled twenty times a second.
     """
     writer = RecordWriter.create(
         path, service="kafka", stream_kind="log", started_at="2026-11-23T08:00:00Z", origin_ns=0, extra={}
@@ -46,6 +48,11 @@ def write_record(
         bad = (due >= unseen[0] * NS) & (due < unseen[1] * NS)
         columns = [np.full(len(due), writer.poll_stream("app")), np.full(len(due), NO_SEQ), due, due + NS // 200, bad]
         writer.many(Kind.POLL, np.array(columns, np.int64).T)
+    if attempts is not None:
+        due = np.arange(int(until_s * 20) + 1) * NS // 20
+        count = [sum(made * NS <= at for made in attempts) for at in due]
+        columns = [np.full(len(due), writer.sample_stream("healer")), count, due, due + NS // 1000, np.zeros(len(due))]
+        writer.many(Kind.SAMPLE, np.array(columns, np.int64).T)
     for name, at_s in marks:
         writer.mark(name, round(at_s * NS), "kill nothing" if name.startswith("fault") else "")
     if whole:

@@ -15,7 +15,14 @@ from chaosdrills.observe.actions import wait_recovered
 from chaosdrills.observe.conditions import Conditions
 from chaosdrills.observe.current import DRY_RUN, set_current
 from chaosdrills.observe.drill import ObservedDrill
-from chaosdrills.observe.probes import availability, data_loss, freshness, recovery_time, throughput
+from chaosdrills.observe.probes import (
+    availability,
+    data_loss,
+    freshness,
+    recovery_time,
+    restart_attempts,
+    throughput,
+)
 from chaosdrills.observe.sentry import refuse_blind
 from tests.observe.drills import FAULT, LIMITS, over, write_record
 
@@ -79,11 +86,14 @@ def test_before_the_method_has_ended_nothing_is_measured(tmp_path: Path) -> None
     }  # fmt: skip
     assert data_loss() == {"measured": False, "rpo_judged_s": 0.0, "lost": 0, "stale": 0}
     assert availability() == {"measured": False, "unavailable_judged_s": 0.0, "unavailable_s": 0.0}
+    assert restart_attempts() == {
+        "measured": False, "attempts": 0, "attempts_judged": 0, "worst_per_min": 0, "worst_judged": 0,
+    }  # fmt: skip
 
 
 def test_between_the_method_and_the_judgement_nothing_is_known(tmp_path: Path) -> None:
     running(tmp_path).end_method()
-    for probe in (recovery_time, data_loss, availability):
+    for probe in (recovery_time, data_loss, availability, restart_attempts):
         with pytest.raises(ActivityFailed, match="the load has not ended, so nothing was judged"):
             probe()
 
@@ -129,6 +139,42 @@ def test_users_whose_endpoints_have_no_url_are_not_measured(tmp_path: Path) -> N
     assert availability() == {"measured": False, "unavailable_judged_s": 0.0, "unavailable_s": 0.0}
 
 
+BACK_OFF, STORM = (11, 12, 14, 18), tuple(10.5 + index / 5 for index in range(40))
+
+
+@pytest.mark.parametrize("limits", [LIMITS, replace(LIMITS, max_attempts=4, max_attempts_per_min=4)])
+def test_a_self_healer_that_backs_off_and_one_that_storms_are_told_apart(tmp_path: Path, limits: Limits) -> None:
+    ended(tmp_path, limits, attempts=BACK_OFF)
+    patient = restart_attempts()
+    assert patient == {
+        "measured": True, "attempts": 4, "attempts_judged": 4, "worst_per_min": 4, "worst_judged": 4,
+        "mean_per_min": 12.0, "mean_gap_s": 7 / 3, "backs_off": True, "resets": 0, "silent_s": 0.05,
+    }  # fmt: skip
+    (tmp_path / "record").unlink()
+    ended(tmp_path, limits, attempts=STORM)
+    storm = restart_attempts()
+    assert (storm["attempts"], storm["attempts_judged"], storm["backs_off"]) == (40, 40, False)
+    for target in ("attempts_judged", "worst_judged"):
+        tolerance = {"type": "range", "target": target, "range": [0, 4]}
+        assert [within_tolerance(tolerance, answer) for answer in (patient, storm)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("limits", "record", "why"),
+    [
+        (LIMITS, {}, "no restart attempts were watched"),
+        (replace(LIMITS, max_attempts=4), {}, "no restart attempts were watched"),
+        (replace(LIMITS, max_attempts=4), {"attempts": [11], "marks": FAULT, "whole": False}, "the record has no end"),
+    ],
+)
+def test_what_is_not_known_of_a_self_healer_fails(
+    tmp_path: Path, limits: Limits, record: dict[str, Any], why: str
+) -> None:
+    ended(tmp_path, limits, **record)
+    with pytest.raises(ActivityFailed, match=f"the number of restart attempts is not known: .*{why}"):
+        restart_attempts()
+
+
 def test_a_figure_without_a_limit_is_told_all_the_same(tmp_path: Path) -> None:
     ended(tmp_path, LIMITS, unseen=(10, 13))
     assert availability()["unavailable_s"] == 3.0
@@ -170,7 +216,9 @@ def test_what_a_tolerance_would_pass_though_it_is_not_known_fails(
         probe()
 
 
-@pytest.mark.parametrize("activity", [throughput, freshness, recovery_time, data_loss, availability, wait_recovered])
+@pytest.mark.parametrize(
+    "activity", [throughput, freshness, recovery_time, data_loss, availability, restart_attempts, wait_recovered]
+)
 def test_without_a_drill_nothing_is_answered(activity: Any) -> None:
     with pytest.raises(ActivityFailed, match="needs a drill that is observed") as caught:
         activity()

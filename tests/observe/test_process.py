@@ -38,11 +38,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
     sessions = []
 
     def start_one(
-        rate_per_s: float = 200, max_in_flight: int = 1000, timeout_s: float = 20, polls: Any = (), **arguments: Any
+        rate_per_s: float = 200,
+        max_in_flight: int = 1000,
+        timeout_s: float = 20,
+        polls: Any = (),
+        watches: Any = (),
+        **more: Any,
     ) -> Any:
         spec = ObserverSpec(
-            "drill", "memory", WORKLOAD, tmp_path / "record", arguments, rate_per_s, max_in_flight,
-            eof_drain_s=1.0, polls=polls,
+            "drill", "memory", WORKLOAD, tmp_path / "record", more, rate_per_s, max_in_flight,
+            eof_drain_s=1.0, polls=polls, watches=watches,
         )  # fmt: skip
         session = ObserverSession.start(spec, tmp_path, timeout_s)
         sessions.append(session)
@@ -163,6 +168,52 @@ def test_polls_end_with_an_aborted_load(start: Start, tmp_path: Path) -> None:
         session.abort()
     history = record(tmp_path)
     assert (history.end_ns, set(history.polls.outcome)) == (None, {Outcome.OK})
+
+
+def test_a_count_is_sampled_beside_the_load(start: Start, tmp_path: Path) -> None:
+    """A healer that tries three times: each attempt is in the record, and where it lies is known to a look."""
+    with serving() as web:
+        web.mode = "count"
+        watch = {"name": "healer", "url": web.url.replace("//", "//user:hush@"), "metric": "attempts_total"}
+        session = start(watches=[watch | {"every_s": 0.05, "cap_s": 10}])
+        assert wait_until(lambda: session.snapshot()["watches"]["healer"] == {"count": 0, "why": ""}, 20)
+        session.mark("fault_begin", "break it")
+        session.mark("fault_end")
+        for count in (1, 2, 3):
+            web.count = count
+            assert wait_until(lambda count=count: session.snapshot()["watches"]["healer"]["count"] == count, 20)
+        web.mode = "bad"
+        assert wait_until(lambda: session.snapshot()["watches"]["healer"]["why"] == "status 503", 20)
+        web.mode = "count"
+        assert wait_until(lambda: session.snapshot()["watches"]["healer"]["why"] == "", 20)
+        session.finish(5, 5)
+    history = record(tmp_path)
+    found = judge(history, Limits(max_attempts=3), Parameters(watch_s=0, fresh_s=2))
+    assert found.findings["max_attempts"].verdict == "met", found.overall
+    (attempts,) = found.attempts
+    assert (attempts.count, attempts.resets, history.sample_streams) == (3, 0, ("healer",))
+    assert set(history.samples.outcome) == {Outcome.OK, Outcome.FAILED}
+    assert history.samples.invoked_ns.max() >= history.marks_named("load_end")[0], "the last look is after the load"
+    assert history.header["watches"] == {"healer": {"every_s": 0.05, "factor": 1.5, "cap_s": 10.0}}
+    for evidence in (tmp_path / "record", tmp_path / "observer.log"):
+        assert b"hush" not in evidence.read_bytes()
+    assert "the watch healer: status 503" in (tmp_path / "observer.log").read_text()
+
+
+def test_a_watched_page_that_hangs_holds_up_neither_the_load_nor_its_end(start: Start, tmp_path: Path) -> None:
+    with serving() as web:
+        web.mode = "hang"
+        session = start(watches=[{"name": "healer", "url": web.url, "metric": "up", "timeout_s": 30}])
+        wait_sent(session, 300)
+        begun = boottime_ns()
+        session.finish(0.2, 5)
+    assert boottime_ns() - begun < 10 * NS
+    assert record(tmp_path).end_ns is not None
+
+
+def test_a_source_that_cannot_be_made_fails_at_once(start: Start) -> None:
+    with pytest.raises(UsageError, match="there is no source 'nowhere:At'"):
+        start(watches=[{"name": "healer", "source": "nowhere:At"}])
 
 
 def test_intended_times_are_the_schedule_and_not_the_sending(start: Start, tmp_path: Path) -> None:

@@ -99,11 +99,14 @@ def write_history(path: Path, history: History) -> None:
             writer.stream(name)
         for name in history.poll_streams:
             writer.poll_stream(name)
-        polls = history.polls
-        rows = np.array([polls.stream, polls.seq, polls.invoked_ns, polls.completed_ns, polls.outcome], np.int64).T
-        rows[:, 2] += ORIGIN
-        rows[rows[:, 3] != NO_TIME, 3] += ORIGIN
-        writer.many(Kind.POLL, rows)
+        for name in history.sample_streams:
+            writer.sample_stream(name)
+        for kind, all_of in ((Kind.POLL, history.polls), (Kind.SAMPLE, history.samples)):
+            columns = (all_of.stream, all_of.seq, all_of.invoked_ns, all_of.completed_ns, all_of.outcome)
+            rows = np.array(columns, np.int64).T
+            rows[:, 2] += ORIGIN
+            rows[rows[:, 3] != NO_TIME, 3] += ORIGIN
+            writer.many(kind, rows)
         for append, operations in ((writer.writes, history.writes), (writer.reads, history.reads)):
             columns = (operations.stream, operations.seq, operations.invoked_ns, operations.completed_ns)
             for row in zip(*(column.tolist() for column in (*columns, operations.outcome)), strict=True):
@@ -142,6 +145,8 @@ def test_the_bytes_are_those_of_the_prose(tmp_path: Path) -> None:
         writer.note("aha", ORIGIN + 19)
         app = writer.poll_stream("app")
         writer.many(Kind.POLL, np.array([[app, NO_SEQ, ORIGIN + 20, ORIGIN + 21, FAILED]]))
+        healer = writer.sample_stream("h")
+        writer.many(Kind.SAMPLE, np.array([[healer, 515, ORIGIN + 22, ORIGIN + 23, OK]]))
         writer.flush()
         writer.final(a, ORIGIN + 17, np.array([3, 4, NO_SEQ], dtype=np.int64))
         writer.end(ORIGIN + 18)
@@ -158,7 +163,7 @@ def test_the_bytes_are_those_of_the_prose(tmp_path: Path) -> None:
     assert len(header) == 86
     seal(
         0,
-        b"\x89chaosdrills\r\n\x1a\n" + b"\x03\0\0\0\0\0\0\0" + b"\x20\0\0\0\0\0\0\0",
+        b"\x89chaosdrills\r\n\x1a\n" + b"\x04\0\0\0\0\0\0\0" + b"\x20\0\0\0\0\0\0\0",
         b"\x03" + bytes(23) + b"\x56\0\0\0\0\0\0\0",
         b"\x06" + header[:31],
         b"\x06" + header[31:62],
@@ -183,6 +188,9 @@ def test_the_bytes_are_those_of_the_prose(tmp_path: Path) -> None:
         b"\x0d" + bytes(23) + b"\x05\0\0\0\0\0\0\0",
         b'\x06"app"' + bytes(26),
         b"\x0c\x01\0\0" + b"\0\0\0\0" + b"\x14\0\0\0\0\0\0\0" + b"\x15\0\0\0\0\0\0\0" + b"\xff" * 8,
+        b"\x0f" + bytes(23) + b"\x03\0\0\0\0\0\0\0",
+        b'\x06"h"' + bytes(28),
+        b"\x0e" + bytes(7) + b"\x16\0\0\0\0\0\0\0" + b"\x17\0\0\0\0\0\0\0" + b"\x03\x02\0\0\0\0\0\0",
     )
     seal(
         4,
@@ -222,7 +230,7 @@ def test_open_history_takes_lines_records_and_folders(tmp_path: Path) -> None:
     lines.write_text("\n".join([*DESIGN, "{"]))
     with pytest.raises(UsageError) as caught:
         open_history(lines)
-    assert caught.value.message.startswith("history.jsonl: line 8: is not JSON")
+    assert caught.value.message.startswith("history.jsonl: line 9: is not JSON")
     small_record(tmp_path / "run")
     assert plain(open_history(str(tmp_path / "run")), warnings=True) == SMALL
 
@@ -300,6 +308,30 @@ def test_polls_have_streams_of_their_own(tmp_path: Path) -> None:
     assert shown["polls"] == {
         "app": {"total": 1, "ok": 1, "failed": 0, "unknown": 0},
         "a": {"total": 2, "ok": 0, "failed": 1, "unknown": 1},
+    }
+
+
+def test_samples_have_streams_of_their_own(tmp_path: Path) -> None:
+    with recording(tmp_path / "record") as writer:
+        writer.stream("a")
+        watched = [writer.sample_stream(name) for name in ("healer", "a", "healer")]
+        assert watched == [0, 1, 0]
+        rows = [[0, 7, ORIGIN + 2, ORIGIN + 3, OK], [1, NO_SEQ, ORIGIN + 6, NO_TIME, UNKNOWN]]
+        writer.many(Kind.SAMPLE, np.array(rows))
+        writer.end(ORIGIN + 20)
+    history = read_record(tmp_path / "record")
+    found = plain(history)
+    assert (found["streams"], found["poll_streams"], found["sample_streams"]) == (("a",), (), ("healer", "a"))
+    assert found["samples"] == {
+        "stream": [0, 1],
+        "seq": [7, NO_SEQ],
+        "invoked_ns": [2, 6],
+        "completed_ns": [3, NO_TIME],
+        "outcome": [0, 2],
+    }
+    assert describe(history)["samples"] == {
+        "healer": {"total": 1, "ok": 1, "failed": 0, "unknown": 0},
+        "a": {"total": 1, "ok": 0, "failed": 0, "unknown": 1},
     }
 
 

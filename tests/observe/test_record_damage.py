@@ -134,7 +134,7 @@ def text(kind: int, value: str, **fields: int) -> bytes:
 @pytest.mark.parametrize(
     ("slots", "what"),
     [
-        (slot(14), "a slot of the unknown kind 14"),
+        (slot(16), "a slot of the unknown kind 16"),
         (slot(Kind.WRITE, seq=9), None),
         (slot(Kind.WRITE, seq=9, stream=1), "a write that cannot be"),
         (slot(Kind.WRITE, seq=9, stream=2**31), "a write that cannot be"),
@@ -157,6 +157,9 @@ def text(kind: int, value: str, **fields: int) -> bytes:
         (text(Kind.POLL_STREAM, '"a"', stream=1), "a text that is not a poll stream"),
         (text(Kind.POLL_STREAM, "7"), "a text that is not a poll stream"),
         (slot(Kind.POLL, seq=-1), "a poll that cannot be"),
+        (text(Kind.SAMPLE_STREAM, '"a"') + slot(Kind.SAMPLE, seq=7), None),
+        (text(Kind.SAMPLE_STREAM, '"a"', stream=1), "a text that is not a sample stream"),
+        (slot(Kind.SAMPLE, seq=7), "a sample that cannot be"),
         (text(Kind.MARK, '{"name":"fault","label":""}'), "a text that is not a mark"),
         (text(Kind.MARK, '{"name":"drained"}'), "a text that is not a mark"),
         (text(Kind.MARK, "[]"), "a text that is not a mark"),
@@ -225,8 +228,8 @@ def test_what_a_record_cannot_hold_twice(tmp_path: Path, slots: bytes, message: 
         (b"\x89PNG", "record is not a record: it does not begin with a record's magic (byte 0)."),
         (b'{"kind":"header"}\n' * 9, "record is not a record: it does not begin with a record's magic (byte 0)."),
         (
-            sealed(b"", b"\x89chaosdrills\r\n\x1a\n" + struct.pack("<QQ", 4, 32)),
-            "record is of format version 4 (byte 16); this chaosdrills reads versions 1 to 3.",
+            sealed(b"", b"\x89chaosdrills\r\n\x1a\n" + struct.pack("<QQ", 5, 32)),
+            "record is of format version 5 (byte 16); this chaosdrills reads versions 1 to 4.",
         ),
         (
             sealed(b"", b"\x89chaosdrills\r\n\x1a\n" + struct.pack("<QQ", 1, 64)),
@@ -268,6 +271,46 @@ def test_polls_that_cannot_be(tmp_path: Path, slots: bytes, wrong: int) -> None:
         return
     with pytest.raises(UsageError, match=f"damaged at byte {len(data) + wrong}: .* that "):
         read_record(path)
+
+
+@pytest.mark.parametrize(
+    ("slots", "wrong"),
+    [
+        (b"", 0),
+        (slot(Kind.SAMPLE, seq=-1), 64),
+        (slot(Kind.SAMPLE, seq=2**40), 64),
+        (slot(Kind.SAMPLE, seq=7, outcome=1), 64),
+        (slot(Kind.SAMPLE, seq=7, stream=1), 64),
+        (slot(Kind.SAMPLE, seq=7, completed=NO_TIME), 64),
+        (text(Kind.SAMPLE_STREAM, '"healer"', stream=1), 64),
+    ],
+)
+def test_samples_that_cannot_be(tmp_path: Path, slots: bytes, wrong: int) -> None:
+    path = tmp_path / "record"
+    with recording(path):
+        pass
+    data = path.read_bytes()
+    path.write_bytes(sealed(data, text(Kind.SAMPLE_STREAM, '"healer"') + slots))
+    if not slots:
+        assert read_record(path).sample_streams == ("healer",)
+        return
+    with pytest.raises(UsageError, match=f"damaged at byte {len(data) + wrong}: .* that "):
+        read_record(path)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_record_of_an_older_version_opens_and_knows_no_samples(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "record"
+    with recording(path) as writer:
+        writer.stream("a")
+    header = path.read_bytes()[: blocks(path)[0][1] - SLOT_BYTES]
+    old = sealed(b"", header[:16] + struct.pack("<QQ", version, 32) + header[32:])
+    path.write_bytes(sealed(old, text(Kind.STREAM, '"a"') + slot(Kind.WRITE, seq=3)))
+    assert read_record(path).writes.seq.tolist() == [3]
+    for kind, slots in ((15, text(Kind.SAMPLE_STREAM, '"a"')), (14, slot(Kind.SAMPLE, seq=1))):
+        path.write_bytes(sealed(old, slots))
+        with pytest.raises(UsageError, match=f"damaged at byte {len(old)}: a slot of the unknown kind {kind}"):
+            read_record(path)
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -24,6 +24,7 @@ def experiment(*probes: dict[str, Any]) -> dict[str, Any]:
 
 RTO, RPO = probe("recovery_time", "rto_judged_s", 600), probe("data_loss", "rpo_judged_s", 900)
 USERS = probe("availability", "unavailable_judged_s", 60)
+RESTARTS = probe("restart_attempts", "attempts_judged", 5), probe("restart_attempts", "worst_judged", 4)
 LOST, FRESH = probe("data_loss", "lost", 0), probe("recovery_time", "fresh_judged_s", 600)
 
 
@@ -40,6 +41,8 @@ LOST, FRESH = probe("data_loss", "lost", 0), probe("recovery_time", "fresh_judge
         (experiment(RTO, USERS), Limits(600, max_unavailable_s=60)),
         (experiment(USERS, probe("availability", "unavailable_judged_s", 6.5)), Limits(max_unavailable_s=6.5)),
         (experiment(probe("availability", "unavailable_s", 5)), Limits()),
+        (experiment(*RESTARTS), Limits(max_attempts=5, max_attempts_per_min=4)),
+        (experiment(probe("restart_attempts", "attempts", 5)), Limits()),
         (experiment(probe("throughput", "per_s", 1000), probe("data_loss", "duplicated", 5)), Limits()),
     ],
 )

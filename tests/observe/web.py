@@ -25,6 +25,7 @@ class Web:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.mode = "good"
+        self.count = 0  # that mode "count" tells
         self.heads: list[bytes] = []
         self.connections = 0
         self._folder = folder
@@ -102,6 +103,9 @@ class Web:
             connection.sendall(whole(HEALTH))
         elif mode == "keep":
             connection.sendall(whole(HEALTH))
+            return True
+        elif mode == "count":
+            connection.sendall(whole(f"attempts_total {self.count}\n".encode()))
             return True
         elif mode == "huge":
             connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (3 << 20))

@@ -161,9 +161,16 @@ def objectives(judged: Judgement, figures: dict[str, Any]) -> list[dict[str, Any
         "rpo": ("s", figures["rpo_actual_s"], figures["rpo_actual_s"]),
         "max_lost": ("records", figures["lost"], figures["lost"]),
         "max_unavailable_s": ("s", figures.get("unavailable_s"), judged.unavailable_judged_s),
+        "max_attempts": ("attempts", figures.get("restart_attempts"), figures.get("restart_judged")),
+        "max_attempts_per_min": (
+            "attempts",
+            figures.get("restart_worst_per_min"),
+            figures.get("restart_worst_judged"),
+        ),
     }
     limits = {"rto": 600, "freshness": 600, "rpo": 900, "max_lost": 0}
-    limits["max_unavailable_s"] = judged.limits.max_unavailable_s or 0
+    for name in ("max_unavailable_s", "max_attempts", "max_attempts_per_min"):
+        limits[name] = getattr(judged.limits, name) or 0
     return [
         {
             "name": name,
@@ -265,6 +272,17 @@ def polled(limit_s: float = 20) -> Drill:
     names = ("shop", "a name that is longer than its margin", "<b>|`x`\u202e")
     record = replace(history(load()), poll_streams=names, polls=seen)
     return drill(record, "Kafka, and what users saw", replace(LIMITS, max_unavailable_s=limit_s))
+
+
+def watched(storm: bool = True) -> Drill:
+    """Missed: a self-healer that tries five times a second; or met: one that backs off."""
+    made = np.arange(20.5, 28, 0.2) if storm else np.array([21, 22, 24, 28])
+    due = (np.arange(601) * (1e9 / 10)).astype(np.int64)
+    count = np.searchsorted(made * 1e9, due, side="right")
+    zeros = np.zeros(len(due), np.int64)
+    looks = Operations(zeros.astype(np.int32), count, due, due + 2_000_000, zeros.astype(np.uint8))
+    record = replace(history(load()), sample_streams=("<b>|`x`",), samples=looks)
+    return drill(record, "Redis, and its self-healer", replace(LIMITS, max_attempts=10, max_attempts_per_min=10))
 
 
 def polled_never() -> Drill:

@@ -27,6 +27,7 @@ DRILLS = {
     "nothing_measured": samples.nothing_measured,
     "polled": samples.polled,
     "polled_never": samples.polled_never,
+    "watched": samples.watched,
 }
 
 

@@ -28,6 +28,24 @@ def test_the_verdict_is_the_first_line(name: str, first: str) -> None:
     assert render_markdown(*DRILLS[name]().arguments()).splitlines()[0] == first
 
 
+def test_what_a_self_healer_tried_is_told() -> None:
+    lines = render_markdown(*samples.watched().arguments()).splitlines()
+    rows = {cells(line)[0]: cells(line) for line in lines if line.startswith("| ")}
+    assert rows["Restart attempts of a self-healer"][1:5] == [
+        "10 attempts",
+        "38 attempts",
+        "38 attempts",
+        "over by 28 attempts",
+    ]
+    assert rows["Restart attempts"][1] == "38"
+    assert rows["Attempts a minute"][1] == "38"
+    assert rows["Backs off"][1] == "no"
+    assert rows["Backs off"][2].endswith(f"gaps; in seconds: {'0.20, ' * 8}…")
+    patient = render_markdown(*samples.watched(storm=False).arguments())
+    assert "| Backs off | yes | Whether attempts come at growing gaps; in seconds: 1, 2, 4 |" in patient
+    assert "Backs off" not in render_markdown(*samples.broker_loss().arguments())
+
+
 @pytest.mark.parametrize("name", list(DRILLS))
 def test_every_row_has_the_cells_of_its_header(name: str) -> None:
     lines = render_markdown(*DRILLS[name]().arguments()).splitlines()
