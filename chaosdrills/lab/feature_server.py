@@ -25,11 +25,11 @@ ASK_S = 2.0
 NEVER = "1970-"
 
 
-def prepare(progress: Progress) -> str:
+def prepare(progress: Progress) -> None:
     """Make what it needs and is not there yet, and say which Feast that is."""
     environment = find_environment(progress)
     feast_repository.prepared(environment, progress)
-    return environment.version
+    progress(f"Feast {environment.version}, {environment.python}")
 
 
 def feature_server_node(service: str, base_port: int, settings: str, progress: Progress) -> Node:
@@ -44,20 +44,25 @@ def feature_server_node(service: str, base_port: int, settings: str, progress: P
     return Node(NODE_ID, f"{LOOPBACK}:{port}", argv, env, str(data), str(log), str(data), kind=KIND)
 
 
-def url_of(cluster: Cluster) -> str:
-    """Where features are asked for; empty on a lab that has no feature server."""
-    return next((f"http://{node.endpoint}{PATH}" for node in cluster.nodes if node.kind == KIND), "")
+def ports_of(base_port: int, wanted: bool) -> list[int]:
+    """Its port, if the lab is to have it."""
+    return [base_port + OFFSET] if wanted else []
 
 
-def repository_of(cluster: Cluster) -> str:
-    """The folder of the repository that it serves; empty likewise."""
-    return next((node.data_dir for node in cluster.nodes if node.kind == KIND), "")
+def configuration(cluster: Cluster) -> dict[str, str]:
+    """What an experiment is told of it: where features are asked for, and the repository's folder. Nothing without."""
+    found = [node for node in cluster.nodes if node.kind == KIND]
+    return {
+        name: value
+        for node in found
+        for name, value in (("feast_url", f"http://{node.endpoint}{PATH}"), ("feast_repository", node.data_dir))
+    }
 
 
 def awaited(cluster: Cluster) -> str:
     """What keeps it from its work, as `chaosdrills.lab.supervision.Awaited`; empty if nothing does."""
-    url = url_of(cluster)
-    if not url:
+    url = configuration(cluster).get("feast_url")
+    if url is None:
         return ""
     body = json.dumps(REQUEST).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})

@@ -12,7 +12,8 @@ until the sentinels have demoted it, some ten seconds later. So it is in the fie
 Options: `base_port` (int), `settings` (the servers', over the lab's), `sentinel` (the sentinels', over
 `chaosdrills.lab.redis_settings.SENTINEL`), `persistence` ("aof", "rdb" or "none"; "aof" if it is not chosen), `acl`
 (users with passwords and few rights, `chaosdrills.lab.redis_access`), `tls` (nothing is spoken but that), and
-`network`, one of `chaosdrills.host.network.NETWORKS`; "plain" if it is not chosen.
+`network`, one of `chaosdrills.host.network.NETWORKS`; "plain" if it is not chosen. With `feast` (bool) node 7 is the
+feature server of Feast (`chaosdrills.lab.feature_server`), its port 60 above the first.
 """
 
 import re
@@ -28,6 +29,7 @@ from chaosdrills.host.nodes import Cluster, Node, cluster_dir
 from chaosdrills.host.processes import wait_until
 from chaosdrills.host.sockets import LOOPBACK, accepts
 from chaosdrills.lab import (
+    feature_server,
     networks,
     ports,
     redis_access,
@@ -37,6 +39,7 @@ from chaosdrills.lab import (
     redis_settings,
     supervision,
 )
+from chaosdrills.lab.feast_repository import settings_of
 from chaosdrills.lab.progress import Progress
 from chaosdrills.lab.redis_access import Passwords
 from chaosdrills.lab.redis_listeners import SENTINELS, SERVERS
@@ -65,6 +68,8 @@ def addresses(endpoint: str) -> set[str]:
 
 def suits(name: str, wanted: Any, actual: Any) -> bool:
     """Whether a lab whose option `name` is `actual` will do where `wanted` was asked for."""
+    if name == "feast":
+        return bool(actual or not wanted)
     return networks.suits(wanted, actual or PLAIN) if name == "network" else bool(wanted == actual)
 
 
@@ -82,7 +87,7 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     """
     base_port, network = options["base_port"] or BASE_PORT, networks.choose(options["network"], progress)
     ports.require_free(
-        redis_listeners.all_ports(network, base_port),
+        [*redis_listeners.all_ports(network, base_port), *feature_server.ports_of(base_port, options["feast"])],
         "end that process, or choose another base port (option base_port, --base-port).",
     )
     program, folder = find_program(), cluster_dir(SERVICE)
@@ -92,11 +97,14 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     called = link(program.path, folder / "program")
     nodes = [_node(node_id, called, folder, chosen) for node_id in (*SERVERS, *SENTINELS)]
     endpoint = ",".join(node.endpoint for node in (*nodes[len(SERVERS) :], *nodes[: len(SERVERS)]))
+    if options["feast"]:
+        sentinels = ",".join(node.endpoint for node in nodes[len(SERVERS) :])
+        nodes.append(feature_server.feature_server_node(SERVICE, base_port, settings_of(sentinels, MASTER), progress))
     return Cluster(SERVICE, endpoint, nodes, options=chosen, network=network)
 
 
 def configuration(cluster: Cluster) -> dict[str, str]:
-    """What an experiment's configuration is told of the lab: how it is reached, with passwords in files."""
+    """What an experiment's configuration is told of the lab: how it is reached, with passwords in files; where features are served."""
     private = cluster_dir(SERVICE) / "secrets"
     sentinels = ",".join(node.endpoint for node in cluster.nodes if node.kind == SENTINEL_KIND)
     user, query = "", {}
@@ -108,7 +116,8 @@ def configuration(cluster: Cluster) -> dict[str, str]:
         query["ssl_ca_certs"] = private / redis_certificates.AUTHORITY
     scheme = "rediss+sentinel" if cluster.options["tls"] else "redis+sentinel"
     asked = f"?{urlencode(query, safe='/')}" if query else ""
-    return {ENDPOINT_KEY: f"{scheme}://{user}{sentinels}/{MASTER}{asked}"}
+    url = f"{scheme}://{user}{sentinels}/{MASTER}{asked}"
+    return {ENDPOINT_KEY: url, **feature_server.configuration(cluster)}
 
 
 def let_settle(node: Node) -> None:
@@ -121,7 +130,8 @@ def let_settle(node: Node) -> None:
 def awaited(cluster: Cluster) -> str:
     """What is still missing until the cluster can be used; empty when it can.
 
-    It can when one server leads and all others follow it, and every sentinel sees that, and all other sentinels.
+    It can when one server leads and all others follow it, and every sentinel sees that, and all other sentinels; and
+    when features are served, if the lab has a feature server.
     """
     from chaosdrills.lab import redis_health
     from chaosdrills.redis.url import RedisUrl
@@ -129,7 +139,8 @@ def awaited(cluster: Cluster) -> str:
     servers, sentinels = (
         [node for node in cluster.nodes if node.kind == kind] for kind in (SERVER_KIND, SENTINEL_KIND)
     )
-    return redis_health.awaited(RedisUrl.of(configuration(cluster)[ENDPOINT_KEY]), servers, sentinels)
+    url = RedisUrl.of(configuration(cluster)[ENDPOINT_KEY])
+    return redis_health.awaited(url, servers, sentinels) or feature_server.awaited(cluster)
 
 
 def is_complaint(line: str) -> bool:

@@ -14,7 +14,7 @@ from chaosdrills.lab.redis_listeners import HIGHEST_OFFSET, SENTINELS
 from chaosdrills.lab.redis_programs import SERVER, Program, refusal
 from chaosdrills.lab.redis_settings import OWNED, PERSISTENCE, QUORUM, SENTINEL
 
-NAMES = ("base_port", "settings", "sentinel", "persistence", "acl", "tls", "network")
+NAMES = ("base_port", "settings", "sentinel", "persistence", "acl", "tls", "network", "feast")
 HIGHEST_PORT = 65535 - HIGHEST_OFFSET
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -24,7 +24,7 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` checked. Raises `UsageError`.
 
     `{"base_port": int, "settings": {str: str}, "sentinel": {str: int}, "persistence": str, "acl": bool, "tls": bool,
-    "network": str}`; all but settings and sentinel are None where they were not chosen.
+    "network": str, "feast": bool}`; all but settings and sentinel are None where they were not chosen.
     """
     unknown = sorted(set(options) - set(NAMES))
     if unknown:
@@ -37,6 +37,7 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
         "acl": _truth("acl", options.get("acl")),
         "tls": _truth("tls", options.get("tls")),
         "network": networks.normalise(options.get("network")),
+        "feast": _truth("feast", options.get("feast")),
     }
 
 

@@ -14,7 +14,7 @@ PLACES = [Place(node, 7000 + node, 7050 + node, Path("/data") / f"node-{node}") 
 
 
 def test_options_become_comparable() -> None:
-    chosen_not = dict.fromkeys(("base_port", "persistence", "acl", "tls", "network"))
+    chosen_not = dict.fromkeys(("base_port", "persistence", "acl", "tls", "network", "feast"))
     assert normalise({}) == {**chosen_not, "settings": {}, "sentinel": {}}
     asked = {
         "base_port": "26000",
@@ -24,6 +24,7 @@ def test_options_become_comparable() -> None:
         "acl": "true",
         "tls": False,
         "network": "plain",
+        "feast": "true",
     }
     assert normalise(asked) == {
         "base_port": 26000,
@@ -33,6 +34,7 @@ def test_options_become_comparable() -> None:
         "acl": True,
         "tls": False,
         "network": "plain",
+        "feast": True,
     }
 
 
