@@ -24,10 +24,13 @@ from chaosdrills.feast.wire import (
     Value,
 )
 from chaosdrills.lab.feast_repository import PROJECT
-from tests.feast.servers import Valkey
+from chaosdrills.redis.client import Session
+from chaosdrills.redis.url import Login
+from tests.redis.servers import Process
 
 pytestmark = pytest.mark.lab
 
+ASK_S = 5.0
 SCRIPT = Path(__file__).with_name("with_feast.py")
 AT_NS = 1_800_000_000_250_000_000
 SCALARS = {
@@ -52,13 +55,22 @@ def written(feast: Environment, repository: Path) -> Path:
     return repository
 
 
-def held(valkey: Valkey, entities: dict[str, Value], view: str, features: list[str]) -> Any:
-    return row_of(valkey.do("HMGET", row_key(PROJECT, entities), *asked(view, features)))
+def do(valkey: Process, *words: str | bytes) -> Any:
+    """What it answers to a command."""
+    session = Session(valkey.address, Login(), "test", ASK_S)
+    try:
+        return session.do(*words, timeout_s=ASK_S)
+    finally:
+        session.close()
 
 
-def put(valkey: Valkey, entities: dict[str, Value], view: str, features: dict[str, Value]) -> None:
+def held(valkey: Process, entities: dict[str, Value], view: str, features: list[str]) -> Any:
+    return row_of(do(valkey, "HMGET", row_key(PROJECT, entities), *asked(view, features)))
+
+
+def put(valkey: Process, entities: dict[str, Value], view: str, features: dict[str, Value]) -> None:
     words = [word for field in fields_of(view, features, AT_NS).items() for word in field]
-    valkey.do("HSET", row_key(PROJECT, entities), *words)
+    do(valkey, "HSET", row_key(PROJECT, entities), *words)
 
 
 def served(feast: Environment, folder: Path, rows: list[dict[str, Any]], features: list[str]) -> dict[str, Any]:
@@ -71,24 +83,24 @@ def served(feast: Environment, folder: Path, rows: list[dict[str, Any]], feature
     return found
 
 
-def test_what_feast_writes_is_read(written: Path, valkey: Valkey) -> None:
+def test_what_feast_writes_is_read(written: Path, valkey: Process) -> None:
     found = held(valkey, ROW, "scalars", list(SCALARS))
     assert dict(zip(SCALARS, found.values, strict=True)) == SCALARS
     assert (found.event_ns, found.is_served) == (AT_NS, False), "one of them has no value"
     assert held(valkey, ROW, "scalars", ["an_int64"]).is_served
     assert held(valkey, PAIR, "pairs", ["count"]).values == (Value(INT64, 3),)
-    keys = [entities_of(PROJECT, key) for key in valkey.do("KEYS", "*")]
+    keys = [entities_of(PROJECT, key) for key in do(valkey, "KEYS", "*")]
     assert [key for key in (ROW, PAIR) if key not in keys] == []
 
 
-def test_what_is_written_is_what_feast_would_write(written: Path, valkey: Valkey) -> None:
-    by_feast = valkey.do("HGETALL", row_key(PROJECT, ROW))
-    valkey.do("DEL", row_key(PROJECT, ROW))
+def test_what_is_written_is_what_feast_would_write(written: Path, valkey: Process) -> None:
+    by_feast = do(valkey, "HGETALL", row_key(PROJECT, ROW))
+    do(valkey, "DEL", row_key(PROJECT, ROW))
     put(valkey, ROW, "scalars", SCALARS)
-    assert sorted(valkey.do("HGETALL", row_key(PROJECT, ROW))) == sorted(by_feast)
+    assert sorted(do(valkey, "HGETALL", row_key(PROJECT, ROW))) == sorted(by_feast)
 
 
-def test_what_is_written_is_served_by_feast(feast: Environment, written: Path, valkey: Valkey) -> None:
+def test_what_is_written_is_served_by_feast(feast: Environment, written: Path, valkey: Process) -> None:
     ours, many = {"row": Value(STRING, "ours"), "city": Value(INT64, 9)}, {"row": Value(STRING, "ours")}
     put(valkey, many, "scalars", SCALARS)
     put(valkey, ours, "pairs", {"count": Value(INT64, 300)})
@@ -102,18 +114,18 @@ def test_what_is_written_is_served_by_feast(feast: Environment, written: Path, v
 
 
 def test_what_is_gone_is_present_for_feast_and_not_served_for_us(
-    feast: Environment, written: Path, valkey: Valkey
+    feast: Environment, written: Path, valkey: Process
 ) -> None:
     gone = {"row": Value(STRING, "gone")}
     put(valkey, gone, "scalars", {"an_int64": Value(INT64, 1)})
     assert held(valkey, gone, "scalars", ["an_int64"]).is_served
-    valkey.do("DEL", row_key(PROJECT, gone))
+    do(valkey, "DEL", row_key(PROJECT, gone))
     found = served(feast, written, [{"row": "gone"}], ["scalars:an_int64"])["an_int64"]
     assert found == {"value": None, "kind": None, "at_ns": 0, "status": 1}, "1 is PRESENT"
     assert not held(valkey, gone, "scalars", ["an_int64"]).is_served
 
 
-def test_what_a_registry_holds(feast: Environment, repository: Path, valkey: Valkey) -> None:
+def test_what_a_registry_holds(feast: Environment, repository: Path, valkey: Process) -> None:
     settings = Settings.of(repository)
     assert (settings.project, settings.redis_url) == (PROJECT, f"redis://{valkey.address}/0")
     views = views_of(settings, feast)
