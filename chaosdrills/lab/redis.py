@@ -104,7 +104,10 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
 
 
 def configuration(cluster: Cluster) -> dict[str, str]:
-    """What an experiment's configuration is told of the lab: how it is reached, with passwords in files; where features are served."""
+    """What an experiment's configuration is told: how the lab is reached, and where it serves features, if it does.
+
+    Passwords are in files.
+    """
     private = cluster_dir(SERVICE) / "secrets"
     sentinels = ",".join(node.endpoint for node in cluster.nodes if node.kind == SENTINEL_KIND)
     user, query = "", {}

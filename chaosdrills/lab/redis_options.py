@@ -29,7 +29,7 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(options) - set(NAMES))
     if unknown:
         raise UsageError(f"the redis lab has no option '{unknown[0]}'.", f"use {', '.join(NAMES)}.")
-    return {
+    chosen = {
         "base_port": _base_port(options.get("base_port")),
         "settings": _settings(_pairs("settings", options.get("settings"))),
         "sentinel": _sentinel(_pairs("sentinel", options.get("sentinel"))),
@@ -39,6 +39,17 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
         "network": networks.normalise(options.get("network")),
         "feast": _truth("feast", options.get("feast")),
     }
+    _refuse_beside_feast(chosen)
+    return chosen
+
+
+def _refuse_beside_feast(chosen: Mapping[str, Any]) -> None:
+    for name, what in (("acl", "a password"), ("tls", "TLS")):
+        if chosen["feast"] and chosen[name]:
+            raise UsageError(
+                f"the option feast does not go with {name}: Feast speaks to sentinels without {what}.",
+                f"leave {name} out, or feast.",
+            )
 
 
 def require_taken(program: Program, options: Mapping[str, Any]) -> None:

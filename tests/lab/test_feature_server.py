@@ -96,5 +96,11 @@ def test_what_an_answer_serves(answer: bytes, why: str) -> None:
 def test_the_option_is_true_or_false() -> None:
     assert redis.normalise({"feast": "true"})["feast"] is True
     assert redis.normalise({})["feast"] is None
-    with pytest.raises(UsageError, match="feast is 'perhaps'"):
+    with pytest.raises(UsageError, match="the option feast is 'perhaps'"):
         redis.normalise({"feast": "perhaps"})
+
+
+@pytest.mark.parametrize("other", ["acl", "tls"])
+def test_feast_reaches_no_sentinel_that_asks_for_more(other: str) -> None:
+    with pytest.raises(UsageError, match=f"the option feast does not go with {other}: Feast speaks to sentinels"):
+        redis.normalise({"feast": True, other: True})

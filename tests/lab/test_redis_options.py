@@ -24,7 +24,7 @@ def test_options_become_comparable() -> None:
         "acl": "true",
         "tls": False,
         "network": "plain",
-        "feast": "true",
+        "feast": False,
     }
     assert normalise(asked) == {
         "base_port": 26000,
@@ -34,7 +34,7 @@ def test_options_become_comparable() -> None:
         "acl": True,
         "tls": False,
         "network": "plain",
-        "feast": True,
+        "feast": False,
     }
 
 
