@@ -29,6 +29,7 @@ def lab() -> None:
 @click.option("--persistence", help="How Redis keeps its data: aof, rdb or none.  [default: aof]")
 @click.option("--acl", is_flag=True, help="Redis has users with passwords, and drills have few rights.")
 @click.option("--tls", is_flag=True, help="Redis speaks TLS only; its server must be built with it.")
+@click.option("--feast", is_flag=True, help="Redis has a feature server of Feast's on top ('lab prepare feast').")
 @click.option("--network", help="How nodes can be cut off: plain (not at all), filtered, proxied or isolable.")
 @click.option(
     "--timeout-s", type=click.FloatRange(min=1, max=86_400), default=90.0, show_default=True, help="Longest wait."

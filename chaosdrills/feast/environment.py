@@ -61,7 +61,9 @@ class Environment:
                 f"Feast took longer than {timeout_s:g} s.", "run it again when the machine is less busy."
             ) from error
         except OSError as error:
-            raise UnavailableError(f"{self.python} cannot be run: {error.strerror}.", _remedy(self.python)) from error
+            raise UnavailableError(
+                f"{self.python} cannot be run: {error.strerror}.", _remedy(self.python.parent.parent)
+            ) from error
 
 
 def data_file(name: str) -> Path:
@@ -82,7 +84,10 @@ def find_environment(progress: Progress) -> Environment:
         if not folder.is_dir():
             progress(f"making an environment for Feast {VERSION} (590 MB, once; a few minutes)")
             _make(root, folder, progress)
-    return Environment(_python(folder), VERSION)
+    found = Environment(_python(folder), VERSION)
+    if not os.access(found.python, os.X_OK):
+        raise UnavailableError(f"{found.python} cannot be run: it, or what it leads to, is gone.", _remedy(folder))
+    return found
 
 
 def is_made() -> bool:
@@ -175,6 +180,5 @@ def _python(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def _remedy(python: Path) -> str:
-    folder = python.parent.parent
+def _remedy(folder: Path) -> str:
     return f"correct {VARIABLE}." if os.environ.get(VARIABLE) else f"remove the folder {folder}; it is then made anew."

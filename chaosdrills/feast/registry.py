@@ -9,21 +9,31 @@ from dataclasses import dataclass
 
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.feast.environment import Environment, complaint, data_file
+from chaosdrills.feast.rows import KINDS
 from chaosdrills.feast.settings import Settings
 
 MISSING = 3
 
 
 @dataclass(frozen=True)
-class View:
+class FeatureView:
     """A feature view: the types (Feast's, such as "INT64") of its join keys and of its features, by name."""
 
     join_keys: Mapping[str, str]
     features: Mapping[str, str]
     online: bool
 
+    def why_not(self) -> str:
+        """Why a drill cannot write rows of its own to it; empty if it can."""
+        if not self.online:
+            return "it is not online"
+        if list(self.join_keys.values()) != ["STRING"]:
+            return "its entity is not one string"
+        lacks = [name for name, kind in KINDS.items() if self.features.get(name) != kind.upper()]
+        return f"it has no {', '.join(f'{KINDS[name].upper()} {name}' for name in lacks)}" if lacks else ""
 
-def views_of(settings: Settings, environment: Environment) -> dict[str, View]:
+
+def views_of(settings: Settings, environment: Environment) -> dict[str, FeatureView]:
     """The views of the repository's project, by name. Raises `DrillError` if the registry is missing or unread."""
     words = [str(data_file("read_registry.py")), settings.registry, settings.project]
     done = environment.run(words, settings.folder)
@@ -43,4 +53,4 @@ def views_of(settings: Settings, environment: Environment) -> dict[str, View]:
             f"{', '.join(found['projects']) or 'none'}.",
             f"run 'feast apply' in {settings.folder}.",
         )
-    return {name: View(**view) for name, view in found["views"].items()}
+    return {name: FeatureView(**view) for name, view in found["views"].items()}

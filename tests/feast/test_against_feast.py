@@ -10,7 +10,7 @@ import pytest
 from chaosdrills.errors import UsageError
 from chaosdrills.feast.environment import Environment
 from chaosdrills.feast.layout import asked, entities_of, fields_of, row_key, row_of
-from chaosdrills.feast.registry import View, views_of
+from chaosdrills.feast.registry import FeatureView, views_of
 from chaosdrills.feast.settings import Settings
 from chaosdrills.feast.wire import (
     BOOL,
@@ -129,8 +129,9 @@ def test_what_a_registry_holds(feast: Environment, repository: Path, valkey: Pro
     settings = Settings.of(repository)
     assert (settings.project, settings.redis_url) == (PROJECT, f"redis://{valkey.address}/0")
     views = views_of(settings, feast)
-    assert views["driver_stats"] == View({"driver_id": "INT64"}, {"rating": "FLOAT", "trips": "INT64"}, True)
+    assert views["driver_stats"] == FeatureView({"driver_id": "INT64"}, {"rating": "FLOAT", "trips": "INT64"}, True)
     assert views["drill_rows"].join_keys == {"drill_row": "STRING"}
+    assert [views[name].why_not() for name in ("drill_rows", "driver_stats")] == ["", "its entity is not one string"]
 
 
 def test_a_registry_without_the_project(feast: Environment, repository: Path, tmp_path: Path) -> None:

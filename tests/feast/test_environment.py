@@ -102,6 +102,8 @@ def test_one_that_was_broken_later_says_what_to_do(cache: Path) -> None:
     with pytest.raises(UnavailableError, match="cannot be run: No such file") as raised:
         found.run(["-c", "pass"], cache)
     assert raised.value.hint == f"remove the folder {found.python.parent.parent}; it is then made anew."
+    with pytest.raises(UnavailableError, match="cannot be run: it, or what it leads to, is gone"):
+        find_environment(lambda _: None)
 
 
 def test_an_environment_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
