@@ -17,7 +17,7 @@ POSTGRESQL := $(sort tests/timescaledb tests/lab/test_application.py $(wildcard 
 OTHERS := tests $(addprefix --ignore=,$(PURE) $(POSTGRESQL))
 TRIES := .pytest_cache/tries
 
-.PHONY: drill drills test test-pure test-servers test-postgresql test-again lint validate bench clean
+.PHONY: drill drills test feast test-pure test-servers test-postgresql test-again lint validate bench clean
 
 drill: $(VENV)/.all
 	@$(BIN)/chaos --no-version-check run $(EXPERIMENT)
@@ -26,10 +26,14 @@ drills: $(VENV)/.dev
 	CHAOSDRILLS_FULL=1 $(BIN)/python -m pytest -v -s tests/lab/test_experiments.py tests/lab/test_timescaledb_experiments.py \
 	  tests/lab/test_redis_experiments.py
 
-test: lint validate
+test: lint validate feast
 	@rm -rf $(TRIES)
 	@$(MAKE) --no-print-directory --jobs=3 test-servers test-postgresql test-pure
 	@$(MAKE) --no-print-directory test-again
+
+# An environment for Feast, made once (590 MB): no test is to wait for it.
+feast: $(VENV)/.dev
+	@$(BIN)/chaosdrills lab prepare feast
 
 test-pure: $(VENV)/.dev
 	nice -n 15 $(BIN)/python -m pytest -q $(PURE)

@@ -18,7 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has started the
 
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
 POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41, 50, 51, 60, 70, 71, 90)  # of one on any network
-REDIS_OFFSETS = tuple(first + node for first in (0, 20, 40, 50, 70) for node in range(3))  # of one on any network
+REDIS_OFFSETS = (*(first + node for first in (0, 20, 40, 50, 70) for node in range(3)), 60)  # of one on any network
 PORTS_OF_A_WORKER = 2400
 OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 

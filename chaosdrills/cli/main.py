@@ -12,6 +12,7 @@ _COMMANDS = {
     "completion": "chaosdrills.cli.completion:completion",
     "doctor": "chaosdrills.cli.doctor:doctor",
     "experiments": "chaosdrills.cli.experiments:experiments",
+    "feast": "chaosdrills.cli.feast:feast",
     "go": "chaosdrills.cli.go:go",
     "heal": "chaosdrills.cli.heal:heal",
     "judge": "chaosdrills.cli.judge:judge",
@@ -30,7 +31,7 @@ _COMMANDS = {
 
 # In the order in which they are needed; a command that stands nowhere here comes last.
 SECTIONS = {
-    "Before a drill": ("doctor", "list", "new", "preview", "lab"),
+    "Before a drill": ("doctor", "list", "new", "preview", "feast", "lab"),
     "During a drill": ("run", "repeat", "status", "go", "hold", "note", "abort", "heal"),
     "After a drill": ("report", "judge", "record"),
     "More": ("experiments", "soak", "completion"),

@@ -18,6 +18,8 @@ from chaosdrills.lab import supervision
 from chaosdrills.lab.progress import Progress, quiet
 
 SERVICES = {service: f"chaosdrills.lab.{service}" for service in ("kafka", "timescaledb", "redis")}
+FEAST = "feast"
+"""What the redis lab's option of that name needs, which is prepared apart: it is large."""
 START_TIMEOUT_S = 90.0
 HEALTHY_WITHIN_S = 5.0
 
@@ -50,8 +52,13 @@ def service_module(service: str) -> Service:
 
 
 def prepare(service: str, progress: Progress = quiet) -> None:
-    """Make all that a start of `service` needs and that lasts, so that `up` is quick."""
-    service_module(service).prepare(progress)
+    """Make all that a start of `service`, or `FEAST`, needs and that lasts, so that `up` is quick."""
+    if service == FEAST:
+        from chaosdrills.lab import feature_server
+
+        feature_server.prepare(progress)
+    else:
+        service_module(service).prepare(progress)
 
 
 def up(

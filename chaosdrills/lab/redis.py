@@ -14,9 +14,10 @@ the others again, and so would have a drill's killed server back before the dril
 
 Options: `base_port` (int), `settings` (the servers', over the lab's), `sentinel` (the sentinels', over
 `chaosdrills.lab.redis_settings.SENTINEL`), `persistence` ("aof", "rdb" or "none"; "aof" if it is not chosen), `acl`
-(users with passwords and few rights, `chaosdrills.lab.redis_access`), `tls` (nothing is spoken but that),
-`healer` ("", none; "backoff" or "storm"), and `network`, one of `chaosdrills.host.network.NETWORKS`; "plain" if it is
-not chosen.
+(users with passwords and few rights, `chaosdrills.lab.redis_access`), `tls` (nothing is spoken but that), `healer`
+("", none; "backoff" or "storm"), and `network`, one of `chaosdrills.host.network.NETWORKS`; "plain" if it is not
+chosen. With `feast` (bool) node 8 is the feature server of Feast (`chaosdrills.lab.feature_server`), its port 60 above
+the first.
 """
 
 import re
@@ -32,6 +33,7 @@ from chaosdrills.host.nodes import Cluster, Node, cluster_dir
 from chaosdrills.host.processes import wait_until
 from chaosdrills.host.sockets import LOOPBACK, accepts
 from chaosdrills.lab import (
+    feature_server,
     healer_node,
     networks,
     ports,
@@ -42,6 +44,7 @@ from chaosdrills.lab import (
     redis_settings,
     supervision,
 )
+from chaosdrills.lab.feast_repository import settings_of
 from chaosdrills.lab.progress import Progress
 from chaosdrills.lab.redis_access import Passwords
 from chaosdrills.lab.redis_listeners import SENTINELS, SERVERS
@@ -70,6 +73,8 @@ def addresses(endpoint: str) -> set[str]:
 
 def suits(name: str, wanted: Any, actual: Any) -> bool:
     """Whether a lab whose option `name` is `actual` will do where `wanted` was asked for."""
+    if name == "feast":
+        return bool(actual or not wanted)
     return networks.suits(wanted, actual or PLAIN) if name == "network" else bool(wanted == actual)
 
 
@@ -87,7 +92,7 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     """
     base_port, network = options["base_port"] or BASE_PORT, networks.choose(options["network"], progress)
     ports.require_free(
-        ports_of(base_port, network, options["healer"]),
+        ports_of(base_port, network, options["healer"], options["feast"]),
         "end that process, or choose another base port (option base_port, --base-port).",
     )
     program, folder = find_program(), cluster_dir(SERVICE)
@@ -101,11 +106,17 @@ def build(options: Mapping[str, Any], progress: Progress) -> Cluster:
     if options["healer"]:
         port, url = base_port + healer_node.OFFSET, configuration(cluster)[ENDPOINT_KEY]
         nodes.append(healer_node.healer_node(SERVICE, nodes, port, options["healer"], url))
+    if options["feast"]:
+        sentinels = ",".join(node.endpoint for node in nodes if node.id in SENTINELS)
+        nodes.append(feature_server.feature_server_node(SERVICE, base_port, settings_of(sentinels, MASTER), progress))
     return cluster
 
 
 def configuration(cluster: Cluster) -> dict[str, str]:
-    """What an experiment's configuration is told of the lab: how it is reached, with passwords in files."""
+    """What an experiment's configuration is told: how the lab is reached, and where it serves features, if it does.
+
+    Passwords are in files.
+    """
     private = cluster_dir(SERVICE) / "secrets"
     sentinels = ",".join(node.endpoint for node in cluster.nodes if node.kind == SENTINEL_KIND)
     user, query = "", {}
@@ -120,6 +131,7 @@ def configuration(cluster: Cluster) -> dict[str, str]:
     return {
         ENDPOINT_KEY: f"{scheme}://{user}{sentinels}/{MASTER}{asked}",
         "redis_healer_url": healer_node.url_of(cluster),
+        **feature_server.configuration(cluster),
     }
 
 
@@ -132,7 +144,8 @@ def let_settle(node: Node) -> None:
 def awaited(cluster: Cluster) -> str:
     """What is still missing until the cluster can be used; empty when it can.
 
-    It can when one server leads and all others follow it, and every sentinel sees that, and all other sentinels.
+    It can when one server leads and all others follow it, and every sentinel sees that, and all other sentinels; and
+    when features are served, if the lab has a feature server.
     """
     from chaosdrills.lab import redis_health
     from chaosdrills.redis.url import RedisUrl
@@ -141,7 +154,8 @@ def awaited(cluster: Cluster) -> str:
         [node for node in cluster.nodes if node.kind == kind] for kind in (SERVER_KIND, SENTINEL_KIND)
     )
     url = RedisUrl.of(configuration(cluster)[ENDPOINT_KEY])
-    return redis_health.awaited(url, servers, sentinels) or healer_node.awaited(cluster)
+    found = redis_health.awaited(url, servers, sentinels)
+    return found or healer_node.awaited(cluster) or feature_server.awaited(cluster)
 
 
 def is_complaint(line: str) -> bool:
@@ -150,9 +164,13 @@ def is_complaint(line: str) -> bool:
     return bool(line.strip()) if found is None else found[1] == "#" and "overcommit" not in found[2]
 
 
-def ports_of(base_port: int, network: str = PLAIN, healer: str = healer_node.BACKOFF) -> list[int]:
+def ports_of(
+    base_port: int, network: str = PLAIN, healer: str = healer_node.BACKOFF, feast: bool | None = True
+) -> list[int]:
     """Every port of a lab, the servers' first."""
-    return [*redis_listeners.all_ports(network, base_port), *([base_port + healer_node.OFFSET] if healer else [])]
+    own = redis_listeners.all_ports(network, base_port)
+    healers = [base_port + healer_node.OFFSET] if healer else []
+    return [*own, *healers, *feature_server.ports_of(base_port, bool(feast))]
 
 
 def _place(node_id: int, folder: Path, options: Mapping[str, Any]) -> Place:

@@ -14,7 +14,7 @@ from chaosdrills.lab.redis_listeners import HIGHEST_OFFSET, SENTINELS
 from chaosdrills.lab.redis_programs import SERVER, Program, refusal
 from chaosdrills.lab.redis_settings import OWNED, PERSISTENCE, QUORUM, SENTINEL
 
-NAMES = ("base_port", "settings", "sentinel", "persistence", "acl", "tls", "network", "healer")
+NAMES = ("base_port", "settings", "sentinel", "persistence", "acl", "tls", "network", "healer", "feast")
 HIGHEST_PORT = 65535 - HIGHEST_OFFSET
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -24,12 +24,13 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` checked. Raises `UsageError`.
 
     `{"base_port": int, "settings": {str: str}, "sentinel": {str: int}, "persistence": str, "acl": bool, "tls": bool,
-    "network": str, "healer": str}`; all but settings, sentinel and healer are None where they were not chosen.
+    "network": str, "healer": str, "feast": bool}`; all but settings, sentinel and healer are None where they were not
+    chosen.
     """
     unknown = sorted(set(options) - set(NAMES))
     if unknown:
         raise UsageError(f"the redis lab has no option '{unknown[0]}'.", f"use {', '.join(NAMES)}.")
-    return {
+    chosen = {
         "base_port": _base_port(options.get("base_port")),
         "settings": _settings(_pairs("settings", options.get("settings"))),
         "sentinel": _sentinel(_pairs("sentinel", options.get("sentinel"))),
@@ -38,7 +39,19 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
         "tls": _truth("tls", options.get("tls")),
         "network": networks.normalise(options.get("network")),
         "healer": _healer(options.get("healer")),
+        "feast": _truth("feast", options.get("feast")),
     }
+    _refuse_beside_feast(chosen)
+    return chosen
+
+
+def _refuse_beside_feast(chosen: Mapping[str, Any]) -> None:
+    for name, what in (("acl", "a password"), ("tls", "TLS")):
+        if chosen["feast"] and chosen[name]:
+            raise UsageError(
+                f"the option feast does not go with {name}: Feast speaks to sentinels without {what}.",
+                f"leave {name} out, or feast.",
+            )
 
 
 def require_taken(program: Program, options: Mapping[str, Any]) -> None:

@@ -5,9 +5,12 @@ In an experiment::
     "polls": [{"name": "app", "url": "${app_url}/health", "rate_per_s": 20, "timeout_s": 1,
                "expect": {"status": 200, "json": "database", "equals": "up"}},
               {"name": "queue", "url": "${app_url}/metrics", "keep_alive": true,
-               "expect": {"metric": "queue_length{queue=\\"in\\"}", "at_most": 1000}}]
+               "expect": {"metric": "queue_length{queue=\\"in\\"}", "at_most": 1000}},
+              {"name": "features", "url": "${feast_url}", "body": {"features": ["stats:trips"], "entities": {}},
+               "expect": {"json": "results.1.values.0", "differs": null}}]
 
-`expect` (default: any status from 200 to 299) must hold whole. `keep_alive`: reuse connections; by default each poll
+`expect` (default: any status from 200 to 299) must hold whole; it may be a list, each of which must. With a `body`, an
+object, that is posted as JSON. `keep_alive`: reuse connections; by default each poll
 makes a new one, as a user who comes anew. A poll whose URL is empty is left out (`unaddressed`): it comes from a
 variable that nobody has set. A URL may hold a user's name and password, which then come from the experiment's secrets:
 no URL gets into a record, a summary, a log or a message.
@@ -26,23 +29,23 @@ from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UsageError
 from chaosdrills.observe.expectation import KEYS, Expectation, expectation_of
 
-NAMES = ("name", "url", "rate_per_s", "timeout_s", "expect", "keep_alive")
+NAMES = ("name", "url", "body", "rate_per_s", "timeout_s", "expect", "keep_alive")
 MOST = 20  # endpoints
 LATER = "${"  # what a value holds that is known only in a run
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One endpoint. `host` and `port` are where to connect, by TLS if `secure`; `head` is what a request says.
+    """One endpoint. `host` and `port` are where to connect, by TLS if `secure`; `request` is what is said there.
 
-    `head` may hold a password. `expectation` is what a good answer is like.
+    `request` may hold a password. `expectation` is what a good answer is like.
     """
 
     name: str
     host: str = field(default="", repr=False)
     port: int = 80
     secure: bool = False
-    head: bytes = field(default=b"", repr=False)
+    request: bytes = field(default=b"", repr=False)
     rate_per_s: float = 20.0
     timeout_s: float = 1.0
     keep_alive: bool = False
@@ -99,8 +102,9 @@ def _endpoint(given: Any, number: int, written: bool) -> Endpoint:
     if not isinstance(given, Mapping):
         raise wrong("it is no object", f"give it {', '.join(NAMES)}")
     expect = given.get("expect")
-    for known, found in ((NAMES, given), (KEYS, expect if isinstance(expect, Mapping) else {})):
-        for key in found:
+    expected = expect if isinstance(expect, list) else [expect]
+    for known, found in ((NAMES, given), *((KEYS, each) for each in expected)):
+        for key in found if isinstance(found, Mapping) else ():
             if key not in known:
                 close = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"what there is: {', '.join(known)}"
@@ -111,8 +115,9 @@ def _endpoint(given: Any, number: int, written: bool) -> Endpoint:
     if not isinstance(name, str) or not 0 < len(name) <= 40 or not name.isprintable():
         raise wrong("its name is none", "give a text of 1 to 40 characters")
     known_now = {key: value for key, value in given.items() if not (written and LATER in json.dumps(value))}
-    where = address_of(known_now.get("url", "http://later"), written, bool(known_now.get("keep_alive")), wrong)
-    return Endpoint(name=name, **where, **_settings(known_now, wrong))
+    where = address_of(known_now.get("url", "http://later"), written, wrong)
+    request = request_of(where, _body(known_now, wrong), bool(known_now.get("keep_alive")))
+    return Endpoint(name=name, **place_of(where), request=request, **_settings(known_now, wrong))
 
 
 def _settings(given: Mapping[str, Any], wrong: Any) -> dict[str, Any]:
@@ -136,8 +141,23 @@ def _settings(given: Mapping[str, Any], wrong: Any) -> dict[str, Any]:
     return settings
 
 
-def address_of(url: Any, written: bool, keep_alive: bool, wrong: Any) -> dict[str, Any]:
-    """Where a URL leads and what to say there. Its errors never repeat it."""
+def _body(given: Mapping[str, Any], wrong: Any) -> bytes | None:
+    """What is posted, if anything is."""
+    if "body" not in given:
+        return None
+    if not isinstance(given["body"], Mapping):
+        raise wrong("its body is no object", 'write, for example, {"features": ["stats:trips"]}')
+    return json.dumps(given["body"]).encode()
+
+
+def place_of(where: SplitResult) -> dict[str, Any]:
+    """The server that a URL leads to, as `Endpoint` has it."""
+    secure = where.scheme == "https"
+    return {"host": where.hostname or "", "port": where.port or (443 if secure else 80), "secure": secure}
+
+
+def address_of(url: Any, written: bool, wrong: Any) -> SplitResult:
+    """A URL, taken apart. Its errors never repeat it."""
     hint = "write it as http://host:port/path, or https"
     if (
         not isinstance(url, str)
@@ -154,9 +174,7 @@ def address_of(url: Any, written: bool, keep_alive: bool, wrong: Any) -> dict[st
         raise wrong("its url is none of http or https with a host", hint)
     if written and "@" in parts.netloc:
         raise wrong("its url holds a user's name or password", 'keep them in "secrets", and write "${...}" here')
-    secure = parts.scheme == "https"
-    head = _head(parts, keep_alive)
-    return {"host": host, "port": port or (443 if secure else 80), "secure": secure, "head": head}
+    return parts
 
 
 def _is_host(host: str) -> bool:
@@ -169,12 +187,16 @@ def _is_host(host: str) -> bool:
     return True
 
 
-def _head(parts: SplitResult, keep_alive: bool) -> bytes:
+def request_of(parts: SplitResult, body: bytes | None, keep_alive: bool) -> bytes:
+    """What is said to the server of a URL: GET, or POST of a body."""
     user, at, host = parts.netloc.rpartition("@")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [f"GET {target} HTTP/1.1", f"Host: {host}", "User-Agent: chaosdrills", "Accept: */*"]
+    method = "GET" if body is None else "POST"
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "User-Agent: chaosdrills", "Accept: */*"]
+    if body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     if at:
         credentials = ":".join(unquote(part) for part in (*user.split(":", 1), "")[:2])
         lines.append(f"Authorization: Basic {base64.b64encode(credentials.encode()).decode()}")
     lines += [f"Connection: {'keep-alive' if keep_alive else 'close'}", "", ""]
-    return "\r\n".join(lines).encode()
+    return "\r\n".join(lines).encode() + (body or b"")

@@ -3,14 +3,15 @@
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chaosdrills.core.strict import loads
 from chaosdrills.errors import UsageError
 from chaosdrills.observe.exposition import Selector
 
-KEYS = ("status", "json", "equals", "metric", "at_least", "at_most")
+KEYS = ("status", "json", "equals", "differs", "metric", "at_least", "at_most")
+MOST = 10  # objects in a list
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,17 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Expectation:
-    """All of this must hold. `statuses`: None is any of 200 to 299. `path`: of a field of JSON to be `equals`."""
+    """All of this must hold. `statuses`: None is any of 200 to 299.
+
+    `path`: of a field of JSON to be `value`, or if `differs` to be any other. `others`: what must hold as well.
+    """
 
     statuses: frozenset[int] | None = None
     path: tuple[str, ...] | None = None
-    equals: Any = field(default=None, repr=False)
+    value: Any = field(default=None, repr=False)
     bounds: Bounds | None = None
+    differs: bool = False
+    others: "tuple[Expectation, ...]" = ()
 
     def why_not(self, status: int, body: bytes) -> str:
         """Why an answer is not as expected; empty if it is."""
@@ -37,9 +43,10 @@ class Expectation:
         if not right:
             return f"status {status}"
         try:
-            return self._why_not_json(body) or self._why_not_metric(body)
+            why = self._why_not_json(body) or self._why_not_metric(body)
         except UnicodeDecodeError:
             return "an answer that is not UTF-8"
+        return why or next(filter(None, (other.why_not(status, body) for other in self.others)), "")
 
     def _why_not_json(self, body: bytes) -> str:
         if self.path is None:
@@ -55,7 +62,9 @@ class Expectation:
                 value = value[int(part)]
             else:
                 return f"no field {'.'.join(self.path)}"
-        return "" if _same(value, self.equals) else f"another value of {'.'.join(self.path)}"
+        if _same(value, self.value) != self.differs:
+            return ""
+        return f"{'the' if self.differs else 'another'} value of {'.'.join(self.path)}"
 
     def _why_not_metric(self, body: bytes) -> str:
         if self.bounds is None:
@@ -74,17 +83,32 @@ class Expectation:
 
 
 def expectation_of(given: Any, wrong: Callable[[str, str], UsageError]) -> Expectation:
-    """The expectation that `given`, an object, describes. Raises what `wrong` makes of a reason and a hint."""
+    """The expectation that `given`, an object or a list of them, describes.
+
+    Raises what `wrong` makes of a reason and a hint.
+    """
+    each = given if isinstance(given, list) else [given]
+    if not 0 < len(each) <= MOST:
+        raise wrong("its expect is an empty list, or too long a one", f"give an object, or up to {MOST}")
+    first, *others = [_expectation(one, wrong) for one in each]
+    return replace(first, others=tuple(others))
+
+
+def _expectation(given: Any, wrong: Callable[[str, str], UsageError]) -> Expectation:
     if not isinstance(given, Mapping) or not given:
         raise wrong("its expect is no object", 'write, for example, {"status": 200}')
-    for one, other in (("equals", "json"), ("json", "equals"), ("at_least", "metric"), ("at_most", "metric")):
+    for one, other in (("equals", "json"), ("differs", "json"), ("at_least", "metric"), ("at_most", "metric")):
         if one in given and other not in given:
             raise wrong(f"its expect has {one!r} without {other!r}", f"give both, or leave {one!r} out")
+    if "json" in given and ("equals" in given) == ("differs" in given):
+        which = "with both" if "equals" in given else "without"
+        raise wrong(f"its expect has 'json' {which} 'equals' and 'differs'", "give one of them")
     return Expectation(
         _statuses(given["status"], wrong) if "status" in given else None,
         _path(given["json"], wrong) if "json" in given else None,
-        given.get("equals"),
+        given["differs"] if "differs" in given else given.get("equals"),
         _bounds(given, wrong) if "metric" in given else None,
+        "differs" in given,
     )
 
 

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 GET over a connection that is given: an answer within bounds, or why there is none.
+"""One HTTP/1.1 request over a connection that is given: an answer within bounds, or why there is none.
 
 What is read is bounded (`MOST_HEAD`, `MOST_BODY`), nothing is followed, and nothing said here holds a URL, a host or a
 word of an answer. The caller bounds the time.
@@ -38,9 +38,9 @@ class Answer:
     reusable: bool
 
 
-async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> Answer:
-    """Send the request `head` and read its answer. Raises `Unheard`, `NoAnswer`, `OSError`."""
-    writer.write(head)
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> Answer:
+    """Send `request`, a head and its body, and read the answer. Raises `Unheard`, `NoAnswer`, `OSError`."""
+    writer.write(request)
     for _ in range(MOST_INTERIM):
         status, headers = await _read_head(reader)
         if status >= 200:

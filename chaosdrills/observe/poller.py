@@ -17,7 +17,7 @@ from chaosdrills.core.history import NO_TIME, Outcome
 from chaosdrills.errors import DrillError
 from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.endpoints import Endpoint
-from chaosdrills.observe.http import MOST_HEAD, Answer, NoAnswer, Unheard, get
+from chaosdrills.observe.http import MOST_HEAD, Answer, NoAnswer, Unheard, ask
 from chaosdrills.observe.ledger import LedgerPage
 from chaosdrills.observe.pacing import Lateness, OpenLoop
 
@@ -89,7 +89,7 @@ class Client:
     async def _over(self, connection: Connection) -> Answer:
         reader, writer = connection
         try:
-            answer = await get(reader, writer, self._endpoint.head)
+            answer = await ask(reader, writer, self._endpoint.request)
         except BaseException:
             writer.transport.abort()
             raise

@@ -22,7 +22,7 @@ from typing import Any
 from chaosdrills.core.attempts import CAP_S, FACTOR
 from chaosdrills.errors import UsageError
 from chaosdrills.observe.counts import Page, Source, check_source, load_source
-from chaosdrills.observe.endpoints import LATER, Endpoint, address_of
+from chaosdrills.observe.endpoints import LATER, Endpoint, address_of, place_of, request_of
 from chaosdrills.observe.exposition import Selector
 
 BOUNDS = {"every_s": (0.02, 1.0), "timeout_s": (0.01, 30.0), "factor": (1.0, 100.0), "cap_s": (0.0, 86_400.0)}
@@ -109,8 +109,10 @@ def _watch(given: Any, number: int, written: bool) -> Watch:
     if "source" in given:
         return Watch(name, **_source(given, now, written, wrong), **numbers)
     timeout_s = numbers.get("timeout_s", 1.0)
-    where = address_of(now.get("url", "http://later"), written, True, wrong)
-    endpoint = Endpoint(name=name, **where, timeout_s=timeout_s, keep_alive=True)
+    where = address_of(now.get("url", "http://later"), written, wrong)
+    endpoint = Endpoint(
+        name=name, **place_of(where), request=request_of(where, None, True), timeout_s=timeout_s, keep_alive=True
+    )
     return Watch(name, endpoint, _metric(now.get("metric", "later"), wrong), **numbers)
 
 

@@ -62,7 +62,7 @@ def keys_with(session: Session, prefix: str, timeout_s: float) -> set[bytes]:
     Raises `UnavailableError` if that takes longer than `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
-    return {key for batch in scan(session, prefix, deadline) for key in batch}
+    return {key for batch in scan(session, prefix.encode(), deadline) for key in batch}
 
 
 def lifetimes_of(session: Session, keys: Sequence[bytes]) -> Lifetimes:

@@ -53,9 +53,9 @@ def seq_in(value: bytes | None, opener: Opener) -> int:
     return int(found[1])
 
 
-def escaped(prefix: str) -> str:
+def escaped(prefix: bytes) -> bytes:
     """A prefix as SCAN's MATCH takes it."""
-    return re.sub(r"([*?\[\]^\\-])", r"\\\1", prefix)
+    return re.sub(rb"([*?\[\]^\\-])", rb"\\\1", prefix)
 
 
 def in_batches(keys: Iterable[bytes], size: int) -> Iterable[list[bytes]]:

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from chaosdrills.core.history import NO_SEQ
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.clock import boottime_ns
-from chaosdrills.observe.payload import Opener
 from chaosdrills.observe.workload import Progress, Survivors
 from chaosdrills.redis import keys
-from chaosdrills.redis.client import ConnectionRefused, ServerError, Session
+from chaosdrills.redis.client import ConnectionRefused, Reply, ServerError, Session
 from chaosdrills.redis.finding import PRIMARY, REPLICA, Client, why_not
 from chaosdrills.redis.info import Info
+from chaosdrills.redis.layout import Layout, Place
 from chaosdrills.redis.url import LIST
 from chaosdrills.redis.watcher import Watcher
 
@@ -31,21 +31,17 @@ BATCH = 1_000
 GONE_S = 2.0
 POLL_S = 0.05
 
-Place = tuple[int, int]
-
 
 class ReadBack:
     """Reads the keys of a drill. `foreign` counts those that are not of it, `damaged` those that are not whole."""
 
-    def __init__(self, drill_id: str, client: Client, watcher: Watcher, streams: int, overwrites: bool) -> None:
+    def __init__(self, layout: Layout, client: Client, watcher: Watcher, streams: int) -> None:
         self.foreign = 0
         self.damaged = 0
-        self._drill_id = drill_id
-        self._prefix = keys.prefix_of(drill_id)
+        self._layout = layout
         self._client = client
         self._watcher = watcher
         self._streams = streams
-        self._overwrites = overwrites
 
     def run(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
         """The survivors of each stream in turn. Raises `DrillError` if the end is not reached in time."""
@@ -70,7 +66,7 @@ class ReadBack:
         found: dict[int, list[int]] = {}
         for places, values in self._scanned(session, deadline, progress):
             for (stream, seq), value in zip(places, values, strict=True):
-                held = keys.seq_in(value, Opener(self._drill_id, stream))
+                held = self._layout.seq_in(stream, value)
                 whole = held != NO_SEQ and seq in (NO_SEQ, held)
                 self.damaged += not whole
                 found.setdefault(stream, []).append(held if whole else NO_SEQ)
@@ -78,23 +74,22 @@ class ReadBack:
 
     def _scanned(
         self, session: Session, deadline: float, progress: Progress
-    ) -> Iterator[tuple[list[Place], Sequence[bytes | None]]]:
+    ) -> Iterator[tuple[list[Place], Sequence[Reply]]]:
         """Places and values, some at a time, each place once."""
-        prefix, known = self._prefix.encode(), set[Place]()
-        for batch in scan(session, self._prefix, deadline):
-            named = {key: place for key in batch if (place := self._place(prefix, key)) is not None}
+        known = set[Place]()
+        for batch in scan(session, self._layout.prefix, deadline):
+            named = {key: place for key in batch if (place := self._place(key)) is not None}
             self.foreign += len(batch) - len(named)
             fresh = {key: place for key, place in named.items() if place not in known}
             known.update(fresh.values())
             if fresh:
                 _require_lasting(session, list(fresh), deadline)
-                yield list(fresh.values()), session.do("MGET", *fresh, timeout_s=_left(deadline))
+                yield list(fresh.values()), self._layout.values(session, list(fresh), _left(deadline))
             progress(f"reading back: {len(known):,} keys")
 
-    def _place(self, prefix: bytes, key: bytes) -> Place | None:
-        place = keys.place_of(prefix, key)
-        wrong = place is None or place[0] >= self._streams or (place[1] == NO_SEQ) != self._overwrites
-        return None if wrong else place
+    def _place(self, key: bytes) -> Place | None:
+        place = self._layout.place_of(key)
+        return None if place is None or place[0] >= self._streams else place
 
     def _require_kept(self, session: Session, before: Info) -> None:
         """Raise `UnavailableError` where what is not there may be gone for another reason than a loss."""
@@ -144,11 +139,11 @@ def _require_lasting(session: Session, found: Sequence[bytes], deadline: float) 
         )
 
 
-def scan(session: Session, prefix: str, deadline: float) -> Iterator[list[bytes]]:
+def scan(session: Session, prefix: bytes, deadline: float) -> Iterator[list[bytes]]:
     """The keys that begin with `prefix`, some at a time; one may come twice. Raises `DrillError`."""
     cursor = b"0"
     while True:
-        pattern = f"{keys.escaped(prefix)}*"
+        pattern = keys.escaped(prefix) + b"*"
         cursor, found = session.do("SCAN", cursor, "MATCH", pattern, "COUNT", BATCH, timeout_s=_left(deadline))
         if found:
             yield found
@@ -156,7 +151,7 @@ def scan(session: Session, prefix: str, deadline: float) -> Iterator[list[bytes]
             return
 
 
-def remove(session: Session, prefix: str, timeout_s: float) -> int:
+def remove(session: Session, prefix: bytes, timeout_s: float) -> int:
     """Remove all keys that begin with `prefix`; how many. Raises `DrillError`."""
     deadline = time.monotonic() + timeout_s
     return sum(session.do("UNLINK", *batch, timeout_s=_left(deadline)) for batch in scan(session, prefix, deadline))

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from chaosdrills.core.history import NO_SEQ
 from chaosdrills.observe.log_reader import Stopped
-from chaosdrills.observe.payload import Opener
 from chaosdrills.redis import finding, keys
 from chaosdrills.redis.arguments import REPLICA, Arguments
-from chaosdrills.redis.client import ServerError, Session
+from chaosdrills.redis.client import Reply, ServerError, Session
 from chaosdrills.redis.finding import ANY, PRIMARY, STANDBY, Client
+from chaosdrills.redis.layout import RegisterLayout
 from chaosdrills.redis.writing import LedgerWriting
 
 ANSWER_S = 1.0
@@ -70,19 +70,18 @@ class LedgerSource:
 class RegisterSource:
     """The `Source` of register reads: the primary, or a replica and nothing else."""
 
-    def __init__(self, arguments: Arguments, drill_id: str, client: Client) -> None:
+    def __init__(self, arguments: Arguments, layout: RegisterLayout, client: Client) -> None:
         self._client = client
-        self._drill_id = drill_id
-        self._prefix = keys.prefix_of(drill_id).encode()
+        self._layout = layout
         self._role = STANDBY if arguments.read_from == REPLICA else PRIMARY
         self._answer_s = arguments.answer_timeout_s
         self._session: Session | None = None
 
     def read(self, register: int, stopped: Callable[[], bool]) -> int:
-        """The seq that the register holds, `NO_SEQ` without a key. Raises `DrillError`."""
+        """The seq that the register holds, `NO_SEQ` if it holds nothing. Raises `DrillError`."""
         session = self._session or self._client.find(self._role, FIND_S, patient=True, stopped=stopped)
         self._session = session
-        asked = [(b"ROLE",), (b"GET", keys.register_key(self._prefix, register))]
+        asked = [(b"ROLE",), self._layout.asked(register)]
         try:
             (role, *_), value = session.do_all(asked, self._answer_s)
             if (role == b"master") != (self._role == PRIMARY):
@@ -90,11 +89,15 @@ class RegisterSource:
         except ServerError:
             self.close()
             raise
-        if value is None:
+        return self.understood(register, value)
+
+    def understood(self, register: int, value: Reply) -> int:
+        """The seq of what was answered, `NO_SEQ` where that is nothing. Raises `ServerError` where it is damaged."""
+        if self._layout.is_nothing(value):
             return NO_SEQ
-        seq = keys.seq_in(value, Opener(self._drill_id, register))
+        seq = self._layout.seq_in(register, value)
         if seq == NO_SEQ:
-            raise ServerError(f"a register at {session.address} is damaged.")
+            raise ServerError(f"register {register} is damaged.")
         return seq
 
     def close(self) -> None:

@@ -5,22 +5,21 @@ no replica to wait for. A server looks at rights first.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chaosdrills.errors import UsageError
 from chaosdrills.redis.client import ReplyError, ServerError, Session, code_of, said
 
 ASK_S = 5.0
 NO_CLIENT = 2**62
-KEY = "chaosdrills:rights"  # of no drill: ids have digits in them
 WAITS = {"WAIT": ("WAIT", 0, 1), "WAITAOF": ("WAITAOF", 0, 0, 1)}
 _ON_KEYS = re.compile(r"\bkeys?\b")
 
-Words = tuple[str | int, ...]
+Words = Sequence[str | bytes | int]
 
 
-def trials(key: str, name: str, acknowledgement: str = "") -> dict[str, Words]:
-    """The commands of a drill by what ACL calls them; `acknowledgement` is one of `WAITS`, or empty."""
+def trials(key: bytes, name: str, acknowledgement: str = "") -> dict[str, Words]:
+    """The commands of any drill by what ACL calls them; `acknowledgement` is one of `WAITS`, or empty."""
     found: dict[str, Words] = {
         "role": ("ROLE",),
         "info": ("INFO", "server"),
@@ -28,10 +27,7 @@ def trials(key: str, name: str, acknowledgement: str = "") -> dict[str, Words]:
         "client|id": ("CLIENT", "ID"),
         "client|list": ("CLIENT", "LIST", "TYPE", "pubsub"),
         "client|kill": ("CLIENT", "KILL", "ID", NO_CLIENT),
-        "scan": ("SCAN", 0, "MATCH", f"{key}*", "COUNT", 1),
-        "set": ("SET", key, "", "XX"),
-        "get": ("GET", key),
-        "mget": ("MGET", key),
+        "scan": ("SCAN", 0, "MATCH", key, "COUNT", 1),
         "exists": ("EXISTS", key),
         "pttl": ("PTTL", key),
         "unlink": ("UNLINK", key),
@@ -39,10 +35,10 @@ def trials(key: str, name: str, acknowledgement: str = "") -> dict[str, Words]:
     return found | ({acknowledgement.lower(): WAITS[acknowledgement]} if acknowledgement else {})
 
 
-def require_commands(session: Session, commands: Mapping[str, Words], prefix: str) -> None:
+def require_commands(session: Session, commands: Mapping[str, Words], pattern: str) -> None:
     """Raise `UsageError` naming what of `commands` the user may not do, and what mends it; `ServerError` for all else.
 
-    `prefix` is what all keys begin with that the commands are on.
+    `pattern` is that of the keys that the commands are on.
     """
     answers = session.try_all(list(commands.values()), ASK_S)
     lacking, keys = [], False
@@ -50,11 +46,11 @@ def require_commands(session: Session, commands: Mapping[str, Words], prefix: st
         if not isinstance(answer, ReplyError):
             continue
         if code_of(answer) != "NOPERM":
-            raise ServerError(f"{session.address} refuses {commands[command][0]}: {said(answer)}.", code_of(answer))
+            raise ServerError(f"{session.address} refuses {command.upper()}: {said(answer)}.", code_of(answer))
         keys = keys or _is_of_keys(answer)
         lacking += [] if _is_of_keys(answer) else [command]
     if lacking or keys:
-        raise _lacks(session, lacking, f"{prefix}*" if keys else "")
+        raise _lacks(session, lacking, pattern if keys else "")
 
 
 def _is_of_keys(answer: ReplyError) -> bool:

@@ -19,18 +19,18 @@ from chaosdrills.observe.log_reader import LogReader
 from chaosdrills.observe.register_reader import RegisterReader
 from chaosdrills.observe.sending import Sending
 from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
-from chaosdrills.redis import keys
 from chaosdrills.redis.arguments import NOTHING, REPLICA, Arguments
 from chaosdrills.redis.client import Session, versions
 from chaosdrills.redis.connecting import ServerConnector
 from chaosdrills.redis.finding import PRIMARY, Client
 from chaosdrills.redis.info import Info
+from chaosdrills.redis.layout import OwnLayout, RegisterLayout
 from chaosdrills.redis.line import Line
 from chaosdrills.redis.outcomes import confirmed
 from chaosdrills.redis.overview import require_no_cluster
 from chaosdrills.redis.readback import ReadBack, remove
 from chaosdrills.redis.reader import LedgerSource, RegisterSource
-from chaosdrills.redis.rights import KEY, require_commands, trials
+from chaosdrills.redis.rights import require_commands, trials
 from chaosdrills.redis.watcher import Watcher
 from chaosdrills.redis.writing import LedgerWriting, RegisterWriting
 
@@ -49,12 +49,14 @@ class RedisWorkload:
 
     def __init__(self, drill_id: str, arguments: Mapping[str, Any]) -> None:
         self._drill_id = drill_id
-        self._prefix = keys.prefix_of(drill_id)
         self._arguments = given = Arguments.of(arguments)
+        self._layout = self.layout()
         self._client = Client(given.where, f"chaosdrills-{drill_id}", given.connect_timeout_s)
         self.stream_kind: StreamKind = "register" if given.overwrites else "log"
         self._writing: LedgerWriting | RegisterWriting
-        self._writing = (RegisterWriting if given.overwrites else LedgerWriting)(given, drill_id)
+        self._writing = LedgerWriting(given, drill_id)
+        if given.overwrites:
+            self._writing = RegisterWriting(given, drill_id, self._layout)
         self._connector = ServerConnector(self._client, given.connections)
         lines = [self._line(lane) for lane in range(given.lanes)]
         self._sending = Sending(
@@ -69,6 +71,14 @@ class RedisWorkload:
     def check(given: Mapping[str, Any]) -> None:
         """Look at arguments before a run, for `chaos validate`. Raises `UsageError`; connects to nothing."""
         Arguments.check(given)
+
+    def layout(self) -> RegisterLayout:
+        """How what the drill writes stands in the Redis."""
+        return OwnLayout(self._drill_id, self._arguments.overwrites)
+
+    def source(self) -> RegisterSource:
+        """Where registers are read."""
+        return RegisterSource(self._arguments, self._layout, self._client)
 
     def _line(self, lane: int) -> Line:
         given = self._arguments
@@ -108,8 +118,8 @@ class RedisWorkload:
     def _reader_on(self, page: Page) -> LogReader[Session] | RegisterReader:
         given, writing = self._arguments, self._writing
         if isinstance(writing, RegisterWriting):
-            source = RegisterSource(given, self._drill_id, self._client)
-            return RegisterReader(writing.registers, given.reads_per_s, given.answer_timeout_s, source, page)
+            patience_s = given.answer_timeout_s
+            return RegisterReader(writing.registers, given.reads_per_s, patience_s, self.source(), page)
         logs = LedgerSource(given, self._drill_id, self._client, writing)
         return LogReader(given.lanes, logs, given.read_from == REPLICA, page)
 
@@ -152,14 +162,13 @@ class RedisWorkload:
     def read_back(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
         """Read all keys of the drill through a fresh connection."""
         watcher = self._watcher or Watcher(self._client, [])
-        streams, overwrites = self._writing.streams, self._arguments.overwrites
-        self._read_back = ReadBack(self._drill_id, self._client, watcher, streams, overwrites)
+        self._read_back = ReadBack(self._layout, self._client, watcher, self._writing.streams)
         return self._read_back.run(timeout_s, progress)
 
     def findings(self) -> Mapping[str, Any]:
         """`keys`, `connections_lost`, `servers` written to, what the watcher found, `foreign` and `damaged` keys."""
         found: dict[str, Any] = {
-            "keys": f"{self._prefix}*",
+            "keys": self._layout.described,
             "connections_lost": self._sending.lost,
             "servers": len(set(self._connector.written)),
             **({} if self._watcher is None else self._watcher.findings()),
@@ -187,24 +196,25 @@ class RedisWorkload:
         try:
             session = self._client.find(PRIMARY, CONNECT_S, patient=True)
             try:
-                remove(session, self._prefix, REMOVE_S)
+                remove(session, self._layout.prefix, REMOVE_S)
             finally:
                 session.close()
         except DrillError as error:
             logger.warning("%s stays: %s", self._remains(), error)
 
     def _remains(self) -> str:
-        return f"the keys {self._prefix}*; SCAN with MATCH finds them and UNLINK removes them"
+        return f"{self._layout.described}; SCAN with MATCH finds them and UNLINK removes them"
 
     def _require_rights(self, session: Session) -> None:
         """Raise `DrillError` if the user may not do what the drill does, or the server does not let anybody now."""
-        wait = self._arguments.acknowledged_by.command
-        require_commands(session, trials(KEY, self._client.application, wait), keys.ROOT)
+        key, wait = self._layout.prefix + b"rights", self._arguments.acknowledged_by.command
+        commands = {**trials(key, self._client.application, wait), **self._layout.trials(key)}
+        require_commands(session, commands, self._layout.pattern)
 
     def _try_write(self, session: Session) -> None:
         """One write, confirmed as the drill's are to be, and removed. Raises `DrillError` for what is in the way."""
-        key, acknowledgement = f"{self._prefix}open", self._arguments.acknowledged_by
-        session.do("SET", key, "", timeout_s=ASK_S)
+        key, acknowledgement = self._layout.prefix + b"open", self._arguments.acknowledged_by
+        session.do(*self._layout.tried(key), timeout_s=ASK_S)
         try:
             if acknowledgement.command:
                 wait_s = max(self._arguments.wait_timeout_s, JOIN_S)

@@ -7,6 +7,7 @@ from chaosdrills.observe.payload import filler
 from chaosdrills.redis import keys
 from chaosdrills.redis.arguments import Arguments
 from chaosdrills.redis.client import joined
+from chaosdrills.redis.layout import RegisterLayout
 
 
 class Writing(sending.Writing, Protocol):
@@ -35,19 +36,18 @@ class LedgerWriting(writing.LogWriting):
 
 
 class RegisterWriting(writing.RegisterWriting):
-    """SET of the lane's register.
+    """The lane's register, written as its layout has it.
 
     An older write never comes after a newer one: a register has one connection, which Redis serves in turn, and is
     retired with it.
     """
 
-    def __init__(self, arguments: Arguments, drill_id: str) -> None:
+    def __init__(self, arguments: Arguments, drill_id: str, layout: RegisterLayout) -> None:
         super().__init__(drill_id, arguments.lanes, arguments.payload_bytes, arguments.retire_s)
-        self._prefix = keys.prefix_of(drill_id).encode()
-        self._payload_bytes = filler(arguments.payload_bytes).encode()
+        self._layout = layout
+        self._filler = filler(arguments.payload_bytes)
 
     def command(self, number: int) -> bytes:
         """The next write of a register."""
         register, seq, checksum = self.row(number)
-        value = keys.value_of(seq, checksum, self._payload_bytes)
-        return joined((b"SET", keys.register_key(self._prefix, register), value))
+        return joined(self._layout.written(register, seq, checksum, self._filler))

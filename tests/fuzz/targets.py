@@ -38,7 +38,7 @@ from chaosdrills.observe import control as observe_control
 from chaosdrills.observe.contents import describe
 from chaosdrills.observe.expectation import Bounds, Expectation
 from chaosdrills.observe.exposition import Selector
-from chaosdrills.observe.http import MOST_BODY, MOST_HEAD, Answer, NoAnswer, Unheard, get
+from chaosdrills.observe.http import MOST_BODY, MOST_HEAD, Answer, NoAnswer, Unheard, ask
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.tolerances import limits_of
 from tests.cli import histories as cli_histories
@@ -190,7 +190,7 @@ async def _answer(data: bytes) -> Answer:
     reader.feed_data(data)
     reader.feed_eof()
     nowhere: Any = Nowhere()
-    return await get(reader, nowhere, b"")
+    return await ask(reader, nowhere, b"")
 
 
 def read_objectives(data: bytes, folder: Path) -> bool:
@@ -307,7 +307,7 @@ GOOD_ANSWERS = [
     ANSWERS[mode] for mode in ("good", "bad", "metrics", "chunked", "until closed", "interim", "no content")
 ]
 EXPECTATIONS = (
-    Expectation(path=("parts", "0", "lag"), equals=0.5),
+    Expectation(path=("parts", "0", "lag"), value=0.5),
     Expectation(bounds=Bounds(Selector("queue_length", {"queue": "in"}), 0, 12)),
     Expectation(bounds=Bounds(Selector("queue_length"), 0)),
 )

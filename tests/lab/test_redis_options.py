@@ -14,7 +14,7 @@ PLACES = [Place(node, 7000 + node, 7050 + node, Path("/data") / f"node-{node}") 
 
 
 def test_options_become_comparable() -> None:
-    chosen_not = dict.fromkeys(("base_port", "persistence", "acl", "tls", "network"))
+    chosen_not = dict.fromkeys(("base_port", "persistence", "acl", "tls", "network", "feast"))
     assert normalise({}) == {**chosen_not, "settings": {}, "sentinel": {}, "healer": ""}
     asked = {
         "base_port": "26000",
@@ -25,6 +25,7 @@ def test_options_become_comparable() -> None:
         "tls": False,
         "network": "plain",
         "healer": "storm",
+        "feast": False,
     }
     assert normalise(asked) == {
         "base_port": 26000,
@@ -35,6 +36,7 @@ def test_options_become_comparable() -> None:
         "tls": False,
         "network": "plain",
         "healer": "storm",
+        "feast": False,
     }
 
 

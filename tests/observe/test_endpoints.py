@@ -34,7 +34,7 @@ def test_what_stands_there_and_what_does_not() -> None:
         "127.0.0.1", 8080, False, "::1", 443, True,
     )  # fmt: skip
     assert (full.rate_per_s, full.timeout_s, full.keep_alive) == (5, 0.5, True)
-    assert full.head.startswith(b"GET /metrics?a=b HTTP/1.1\r\nHost: [::1]\r\n")
+    assert full.request.startswith(b"GET /metrics?a=b HTTP/1.1\r\nHost: [::1]\r\n")
     bounds = Bounds(Selector("q", {"x": "y"}), 1)
     assert full.expectation == Expectation(frozenset({200, 503}), ("a", "b"), None, bounds)
     assert endpoints_of(None) == endpoints_of([]) == ()
@@ -74,7 +74,14 @@ def test_what_stands_there_and_what_does_not() -> None:
         ({"expect": {"status": []}}, "its expect has a status that is none"),
         ({"expect": {"status": [200, True]}}, "its expect has a status that is none"),
         ({"expect": {"status": 99}}, "its expect has a status that is none"),
-        ({"expect": {"json": "a"}}, "its expect has 'json' without 'equals'"),
+        ({"expect": {"json": "a"}}, "its expect has 'json' without 'equals' and 'differs'"),
+        ({"expect": {"json": "a", "equals": 1, "differs": 2}}, "has 'json' with both 'equals' and 'differs'"),
+        ({"expect": {"differs": 1}}, "its expect has 'differs' without 'json'"),
+        ({"expect": []}, "its expect is an empty list, or too long a one"),
+        ({"expect": [{"status": 200}] * 11}, "its expect is an empty list, or too long a one"),
+        ({"expect": [{"status": 200}, 7]}, "its expect is no object"),
+        ({"expect": [{"status": 200}, {"jsn": 1}]}, "there is no 'jsn'. Try: did you mean json?"),
+        ({"body": "text"}, "its body is no object"),
         ({"expect": {"equals": 1}}, "its expect has 'equals' without 'json'"),
         ({"expect": {"json": "a..b", "equals": 1}}, "its expect has a json that is no path"),
         ({"expect": {"json": 7, "equals": 1}}, "its expect has a json that is no path"),
@@ -101,10 +108,13 @@ def test_what_is_documented_is_taken() -> None:
     text = (Path(__file__).parents[2] / "docs" / "users.md").read_text()
     polls, probe = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     given = json.loads("{" + polls + "}")["polls"]
-    app, queue = endpoints_of(given, written=True)
+    app, queue, features = endpoints_of(given, written=True)
     assert (app.name, app.rate_per_s, app.timeout_s, app.keep_alive) == ("app", 20, 1, False)
     assert app.expectation == Expectation(frozenset({200}), ("database", "state"), "up")
     assert queue.expectation.bounds == Bounds(Selector("queue_length", {"queue": "in"}), at_most=1000)
+    dated = Expectation(path=("results", "1", "event_timestamps", "0"), value="1970-01-01T00:00:00Z", differs=True)
+    value = Expectation(path=("results", "1", "values", "0"), differs=True, others=(dated,))
+    assert features.expectation == value
     hypothesis = {"title": "t", "probes": [json.loads(probe)]}
     assert limits_of({"steady-state-hypothesis": hypothesis}) == Limits(max_unavailable_s=60)
     for key in NAMES:

@@ -54,6 +54,12 @@ JSON = {"json": "database", "equals": "up"}
         ("good", {"json": "ready", "equals": 1}, FAILED, "another value of ready"),
         ("good", {"json": "database", "equals": None}, FAILED, "another value of database"),
         ("good", {"json": "nothing", "equals": None}, FAILED, "no field nothing"),
+        ("good", {"json": "database", "differs": None}, OK, ""),
+        ("good", {"json": "database", "differs": "up"}, FAILED, "the value of database"),
+        ("good", {"json": "nothing", "differs": None}, FAILED, "no field nothing"),
+        ("good", [JSON, {"json": "ready", "equals": True}], OK, ""),
+        ("good", [JSON, {"json": "ready", "equals": False}, {"status": 500}], FAILED, "another value of ready"),
+        ("bad", [{"status": 503}, {"status": 200}], FAILED, "status 503"),
         ("chunked", JSON, OK, ""),
         ("until closed", JSON, OK, ""),
         ("interim", JSON, OK, ""),
@@ -91,7 +97,7 @@ JSON = {"json": "database", "equals": "up"}
         ("slow", {"status": 200}, OK, ""),
     ],
 )  # fmt: skip
-def test_what_a_poll_finds(web: Web, mode: str, expect: dict[str, Any], outcome: Outcome, why: str) -> None:
+def test_what_a_poll_finds(web: Web, mode: str, expect: Any, outcome: Outcome, why: str) -> None:
     web.mode = mode
     assert polled(web, expect=expect, timeout_s=10) == (outcome, why)
 
@@ -179,6 +185,16 @@ def test_what_a_request_says(web: Web) -> None:
     ]
     assert "p@ss" not in repr(one)
     assert "dXNlcjpwQHNz" not in repr(one)
+
+
+def test_what_is_posted(web: Web) -> None:
+    (one,) = endpoints_of([{"name": "app", "url": web.url, "body": {"features": ["stats:é"]}}])
+    assert asyncio.run(Client(one, None).poll()) == (OK, "")
+    assert web.heads == [
+        f"POST /health HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\nUser-Agent: chaosdrills\r\nAccept: */*\r\n"
+        "Content-Type: application/json\r\nContent-Length: 30\r\nConnection: close\r\n\r\n"
+        '{"features": ["stats:\\u00e9"]}'.encode()
+    ]
 
 
 @pytest.mark.parametrize(

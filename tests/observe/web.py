@@ -1,5 +1,6 @@
 """A small HTTP server that does as it is told, well or badly; on a loopback port of its own."""
 
+import re
 import socket
 import threading
 import time
@@ -77,9 +78,9 @@ class Web:
         self._open.discard(connection)
 
     def _request(self, connection: socket.socket) -> bytes:
-        """The head of a request; what is none (a greeting of TLS) is taken for one as it is."""
+        """A request; what is none (a greeting of TLS) is taken for one as it is."""
         data = b""
-        while not data.endswith(b"\r\n\r\n") and not data.startswith(b"\x16"):
+        while not is_whole(data) and not data.startswith(b"\x16"):
             piece = connection.recv(65536)
             if not piece:
                 return b""
@@ -112,6 +113,12 @@ class Web:
         else:
             connection.sendall(ANSWERS[mode])
         return False
+
+
+def is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"Content-Length: (\d+)", head)
+    return bool(end) and len(body) == (int(length[1]) if length else 0)
 
 
 def whole(body: bytes, status: str = "200 OK") -> bytes:
