@@ -15,6 +15,8 @@ WHO = {
     ("sql", "peers"): ("peers",),
     ("sql", "clients"): ("clients",),
     ("etcd", "clients"): (),
+    ("redis", "all"): ("clients", "peers"),
+    ("sentinel", "peers"): ("peers",),
 }
 
 

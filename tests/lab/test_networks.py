@@ -4,8 +4,8 @@ import pytest
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host import packet_filter
-from chaosdrills.lab import kafka_listeners, networks, postgresql_listeners
-from tests.conftest import POSTGRESQL_OFFSETS
+from chaosdrills.lab import kafka_listeners, networks, postgresql_listeners, redis_listeners
+from tests.conftest import POSTGRESQL_OFFSETS, REDIS_OFFSETS
 
 
 @pytest.fixture(params=["", "it needs root"])
@@ -73,3 +73,13 @@ def test_no_two_listeners_of_a_postgresql_lab_share_a_port() -> None:
         assert {port - 25432 for port in ports} <= set(POSTGRESQL_OFFSETS)
         servers = [postgresql_listeners.server_ports(25432, node) for node in (1, 2)]
         assert servers == [{"sql": 25432, "rest": 25452}, {"sql": 25433, "rest": 25453}]
+
+
+def test_no_two_listeners_of_a_redis_lab_share_a_port() -> None:
+    for network, count in {"plain": 6, "filtered": 6, "proxied": 12}.items():
+        ports = redis_listeners.all_ports(network, 27379)
+        assert len(set(ports)) == len(ports) == count
+        assert max(ports) <= 27379 + redis_listeners.HIGHEST_OFFSET
+        assert {port - 27379 for port in ports} <= set(REDIS_OFFSETS)
+        nodes = [redis_listeners.public_ports(27379, node) for node in (1, 3, 4, 6)]
+        assert nodes == [{"redis": 27379}, {"redis": 27381}, {"sentinel": 27399}, {"sentinel": 27401}]

@@ -1,12 +1,14 @@
 """A primary cut off from all, from its peers, from its clients: what it and the others see. On labs of their own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from chaoslib.exceptions import ActivityFailed
 
 from chaosdrills.faults import lock
+from chaosdrills.faults.fault import Target
 from chaosdrills.faults.healing import heal_outstanding
+from chaosdrills.faults.isolate import Isolate, isolate_target
 from chaosdrills.host import packet_filter
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import this_process, wait_until
@@ -15,6 +17,7 @@ from chaosdrills.redis import actions, preview, probes
 from chaosdrills.redis.client import ConnectionRefused, ServerError
 from chaosdrills.redis.way import way_of
 from tests.conftest import REDIS_OFFSETS, free_base_port
+from tests.faults.conformance import FaultConformance
 from tests.faults.networks import FILTERED
 from tests.lab.redis_nodes import ask, primary
 
@@ -55,17 +58,42 @@ def promoted(lab: Cluster, old: int) -> bool:
     return leader != lab.node(old).endpoint and probes.primary(configured)["primaries"] > 0
 
 
+class TestIsolateOnTheLab(FaultConformance):
+    """Of a replica, which costs the least."""
+
+    @pytest.fixture
+    def fault(self) -> Isolate:
+        return Isolate()
+
+    @pytest.fixture
+    def target(self, lab: Cluster) -> Target:
+        leads = primary(lab)
+        return isolate_target(lab, next(node for node in (1, 2, 3) if node != leads), "the replica", "replica")
+
+    @pytest.fixture
+    def served(self, lab: Cluster, target: Target) -> Callable[[], bool]:
+        def says_its_role() -> bool:
+            try:
+                return bool(ask(lab, target.handle["node"], "ROLE", timeout_s=0.5))
+            except (ServerError, ConnectionRefused):
+                return False
+
+        return says_its_role
+
+
 def test_cut_off_from_its_peers_it_goes_on_serving_and_another_is_promoted(lab: Cluster) -> None:
     configured, leads = redis.configuration(lab), primary(lab)
     what = f"isolation of node {leads} (primary) from its peers"
     assert actions.isolate_node(scope="peers", configuration=configured)["what"] == what
     assert wait_until(lambda: promoted(lab, leads), 30, 0.1)
+    assert ask(lab, leads, "UNLINK", "mine") in (0, 1)
     assert answers(lab, leads)
     assert probes.primary(configured)["primaries"] == 2
     assert "two primaries at once" in probes.cluster_whole(configured)["lacks"]
     assert actions.heal_nodes(configured) == {"healed": 1, "nothing_to_do": 0}
     actions.wait_whole(60, configuration=configured)
     assert probes.role(leads, configured)["replica"]
+    assert ask(lab, leads, "EXISTS", "mine") == 0, "what it took in its isolation is gone"
 
 
 def test_cut_off_from_all_it_answers_nobody_and_another_is_promoted(lab: Cluster) -> None:
