@@ -10,7 +10,7 @@ from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host.processes import this_process, wait_until
 from chaosdrills.lab import lifecycle
 from tests.drills.chaos import Place, Run
-from tests.drills.services import KAFKA, TIMESCALEDB, Service
+from tests.drills.services import KAFKA, REDIS, TIMESCALEDB, Service
 
 
 @contextmanager
@@ -40,6 +40,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def timescaledb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Two PostgreSQL nodes under Patroni."""
     with lab_of(TIMESCALEDB, tmp_path_factory.mktemp("drills")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Three Redis servers, one of which leads, and three sentinels."""
+    with lab_of(REDIS, tmp_path_factory.mktemp("drills")) as lab:
         yield lab
 
 

@@ -23,7 +23,7 @@ from chaosdrills.host.processes import wait_until
 from chaosdrills.lab.supervision import living
 from chaosdrills.observe.reading import read_record
 from chaosdrills.observe.record import RecordWriter
-from tests.conftest import POSTGRESQL_OFFSETS, free_base_port
+from tests.conftest import POSTGRESQL_OFFSETS, REDIS_OFFSETS, free_base_port
 from tests.observe.drills import WHOLE, write_record
 
 DRILLS = Path(sys.executable).with_name("chaosdrills")
@@ -86,6 +86,22 @@ def test_a_storm_on_postgresql_loses_nothing_and_leaves_nothing(state: Path) -> 
     whole = next(check["detail"] for check in told["checks"] if check["name"] == "whole")
     assert whole == "2 servers, 1 synchronous standby"
     require_nothing_left("timescaledb")
+
+
+@pytest.mark.lab
+def test_a_storm_on_redis_loses_nothing_that_both_replicas_confirmed(state: Path) -> None:
+    port = str(free_base_port(REDIS_OFFSETS))
+    options = ["--service", "redis", "--base-port", port, "--seconds", "30", "--every", "7", "--seed", "7"]
+    done = subprocess.run(
+        [str(DRILLS), "soak", *options, "--json"], capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert (told["verdict"], told["loss"]["lost"], told["loss"]["unexpected"]) == ("met", 0, 0)
+    assert told["loss"]["acknowledged"] > 1000
+    whole = next(check["detail"] for check in told["checks"] if check["name"] == "whole")
+    assert whole == "3 servers, 2 replicas in step, 3 sentinels"
+    require_nothing_left("redis")
 
 
 @pytest.mark.lab
