@@ -190,3 +190,10 @@ def test_a_redis_of_the_second_flavour(start: Start, start_drill: StartDrill) ->
     drill.finish()
     assert figures(drill.history)["lost"] == 0
     assert drill.history.header["server"].startswith("redis 7")
+
+
+def test_a_user_without_a_right_to_the_rows_is_told_what_it_lacks(start: Start) -> None:
+    server = start(f"user drill on >word {DRILLS}", "user default off")
+    with pytest.raises(UsageError, match=r"has no right to keys \*chaosdrills:\*") as raised:
+        FeaturesWorkload("0", {"url": f"redis://drill:word@{server.address}"}).open(5)
+    assert raised.value.hint.endswith("ACL SETUSER drill ~*chaosdrills:*")
