@@ -55,7 +55,7 @@ def up(service: str, settings: tuple[str, ...], timeout_s: float, **given: Any) 
     cluster = lifecycle.up(service, options, progress=click.echo, timeout_s=timeout_s)
     click.echo(f"The {service} lab runs at {cluster.endpoint}.")
     for name, value in lifecycle.service_module(service).configuration(cluster).items():
-        if value != cluster.endpoint:
+        if value and value != cluster.endpoint:
             click.echo(f"  {name}: {value}")
     click.echo(f"End it with 'chaos drills lab down {service}'.")
 
