@@ -84,7 +84,7 @@ def test_the_redis_activities_are_listed(activities):
         ("action", "isolate_node"),
         ("action", "kill_node"),
         ("action", "pause_node"),
-        ("action", "restart_storm"),
+        ("action", "restart_storm_node"),
         ("action", "stop_node"),
         ("action", "wait_whole"),
         ("probe", "cluster_whole"),

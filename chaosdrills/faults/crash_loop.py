@@ -27,6 +27,8 @@ class CrashLoop(Kill):
     """The fault `crash_loop`; see `chaosdrills.faults.fault.Fault`."""
 
     name = "crash_loop"
+    besides = ", its settings put aside"
+    mended = "given its settings back and started"
 
     def describe(self, target: Target) -> str:
         """ "crash loop of" and the target's label."""

@@ -21,6 +21,7 @@ class RestartStorm(Kill):
     """The fault `restart_storm`; see `chaosdrills.faults.fault.Fault`."""
 
     name = "restart_storm"
+    besides = ", again and again"
 
     def describe(self, target: Target) -> str:
         """ "5 kills, one every 2 s, of" and the target's label."""

@@ -25,7 +25,7 @@ __all__ = [
     "isolate_node",
     "kill_node",
     "pause_node",
-    "restart_storm",
+    "restart_storm_node",
     "stop_node",
     "wait_whole",
 ]
@@ -147,7 +147,7 @@ def crash_loop_node(
         return deeds.hit("crash_loop", "crash_looping", locals())
 
 
-def restart_storm(
+def restart_storm_node(
     role: str = "primary",
     node_id: int = -1,
     times: int = 5,

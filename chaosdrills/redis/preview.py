@@ -84,7 +84,7 @@ def _described(fault: Fault, target: Target, chosen: Chosen) -> dict[str, Any]:
     if isinstance(fault, NodeFault):
         processes = " and ".join(str(it.pid) for it in victims_of(target))
         heal = f"node {chosen.node_id} of the lab is {fault.mended}, if it does not run"
-        return hit | {"by": f"{fault.sends.name} to process {processes}", "heal": heal}
+        return hit | {"by": f"{fault.sends.name} to process {processes}{fault.besides}", "heal": heal}
     if isinstance(fault, NetworkFault):
         by = f"{fault.describe(target)}, by the {handle['network']} network of the lab"
         return hit | {"by": by, "heal": "the cut is lifted"}
@@ -119,7 +119,7 @@ def _bounds(means: Means, count: int) -> list[str]:
 
 def _signal(deed: str) -> str:
     fault = targeting.DEEDS[deed]
-    return fault.sends.name if isinstance(fault, NodeFault) else fault.name
+    return f"{fault.sends.name}{fault.besides}" if isinstance(fault, NodeFault) else fault.name
 
 
 def _from(deed: str, means: Means) -> str:

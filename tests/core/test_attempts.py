@@ -20,6 +20,7 @@ from chaosdrills.core.parameters import Parameters
 from chaosdrills.core.stored import limits_of
 from chaosdrills.core.summary import Drill, summarise
 from chaosdrills.errors import UsageError
+from tests.core import counted
 from tests.core.test_oracle import CALM, FAULT, LOAD, LOAD_END, OPTIONS, story
 
 Json = dict[str, Any]
@@ -111,6 +112,7 @@ def test_literal_looks(samples: list[Json], expected: tuple[Any, ...]) -> None:
         ("a storm", {"max_attempts_per_min": 10}, "missed", "healer counts 40 attempts in a minute, 10 are allowed"),
         ("a back-off", {"max_attempts_per_min": 4}, "met", "healer counts 4 attempts in a minute, 4 are allowed"),
         ("a reset", {"max_attempts": 4}, "met", f"healer counts 3 attempts {ANEW}, 4 are allowed"),
+        ("a reset", {"max_attempts": 2}, "missed", f"healer counts 3 attempts {ANEW}, 2 are allowed"),
         ("a reset", {"max_attempts": 3}, "unknown", f"healer counts 3 attempts {ANEW}, 3 are allowed"),
         ("a reset", {"max_attempts_per_min": 3}, "unknown", f"{MANY} in a minute {ANEW}, 3 are allowed"),
         ("a silence", {"max_attempts": 9}, "unknown", f"{UNSEEN} for 5.5 s, longer than 5 s"),
@@ -233,6 +235,34 @@ def test_an_exported_history_is_judged_the_same() -> None:
 def test_a_sample_that_cannot_be(wrong: Json) -> None:
     with pytest.raises(UsageError, match=r"line 2: \(sample\) has count"):
         parse([json.dumps(story([])[0]), json.dumps(look(1, 3) | wrong)])
+
+
+@st.composite
+def any_samples(draw: st.DrawFn) -> list[Json]:
+    """Samples of a count that grows, falls, and is not seen, at irregular instants; they may overlap."""
+    at, count, made = draw(st.floats(0, 11)), draw(st.integers(0, 3)), []
+    for _ in range(draw(st.integers(0, 30))):
+        at = round(at + draw(st.sampled_from([0.1, 0.5, 1, 3, 6])), 3)
+        count = draw(st.sampled_from([count, count, count + 1, count + 3, max(0, count - 2), 0]))
+        seen = draw(st.sampled_from([True] * 9 + [False]))
+        made.append(look(at, count if seen else None, completed_s=round(at + draw(st.sampled_from([0, 0.01, 0.7])), 3)))
+    return made
+
+
+@settings(max_examples=300, deadline=None)
+@given(any_samples())
+def test_it_counts_as_one_counts_by_hand(samples: list[Json]) -> None:
+    if not samples:
+        return
+    one, expected = found(samples), counted.attempts(samples, 10, 20, 5)
+    assert one.count == expected["count"]
+    if one.count is None:
+        return
+    assert (one.judged, one.worst_per_min, one.resets) == tuple(
+        expected[name] for name in ("judged", "worst_per_min", "resets")
+    )
+    assert one.silent_ns == round(expected["silent"] * 10**9)
+    assert (one.backs_off is True) == expected["may_back_off"]
 
 
 GAPS = st.floats(0.01, 8)

@@ -266,13 +266,18 @@ def _histories() -> list[bytes]:
 
 
 def _polled() -> list[dict[str, Any]]:
-    """A history that is met, with an endpoint that was out for 3 s."""
+    """A history that is met, with an endpoint that was out for 3 s, and a self-healer that tries twice."""
     polls = [
         {"kind": "poll", "stream": "app", "invoked_s": index / 10, "completed_s": index / 10 + 0.01}
         | {"outcome": "failed" if 200 <= index < 230 else "ok"}
         for index in range(600)
     ]
-    return [*cli_histories.lines(), *polls]
+    samples = [
+        {"kind": "sample", "stream": "healer", "invoked_s": index / 2, "completed_s": index / 2 + 0.01}
+        | {"count": index // 50, "outcome": "ok"}
+        for index in range(120)
+    ]
+    return [*cli_histories.lines(), *polls, *samples]
 
 
 def _as_json(values: Sequence[Any]) -> list[bytes]:
@@ -290,6 +295,17 @@ def _observe_seed() -> dict[str, Any]:
         {"name": "app", "url": "http://127.0.0.1:1/health", "rate_per_s": 20, "timeout_s": 1, "keep_alive": False}
         | {"expect": {"status": [200], "json": "a.b", "equals": 1, "metric": 'up{job="app"}', "at_least": 1}},
         {"name": "later", "url": "${app_url}"},
+    ]
+    own["watches"] = [
+        {
+            "name": "healer",
+            "url": "http://127.0.0.1:1/metrics",
+            "metric": 'tries{node="1"}',
+            "every_s": 0.1,
+            "timeout_s": 1,
+        }
+        | {"factor": 1.5, "cap_s": 30},
+        {"name": "keeper", "source": "chaosdrills.redis.attempts:RedisAttempts", "arguments": {"key": "${key}"}},
     ]
     tolerance = {"type": "range", "target": "unavailable_judged_s", "range": [0, 60]}
     provider = {"type": "python", "module": "chaosdrills.observe.probes", "func": "availability"}

@@ -12,7 +12,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.faults import lock, marking
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.faults.healing import heal_outstanding
-from chaosdrills.host.nodes import Cluster
+from chaosdrills.host.nodes import Cluster, start_node
 from chaosdrills.host.processes import is_paused, wait_until
 from chaosdrills.host.sockets import accepts
 from chaosdrills.lab import redis as lab_redis
@@ -101,6 +101,42 @@ def test_a_paused_sentinel_answers_nobody(lab: Cluster, marks: Marks) -> None:
     assert probes.sentinel_quorum(configured)["answering"] == 2
     assert probes.sentinel_quorum(configured)["quorum"]
     assert actions.heal_nodes(configured) == {"healed": 1, "nothing_to_do": 0}
+
+
+def test_a_crash_loop_is_one_until_it_is_healed(lab: Cluster, marks: Marks) -> None:
+    configured = settings(lab)
+    hit = actions.crash_loop_node("replica", configuration=configured)
+    node = lab.node(int(hit["nodes"]))
+    assert hit == {"crash_looping": 1, "nodes": str(node.id), "what": f"crash loop of node {node.id} (replica)"}
+    assert start_node("redis", node.id)
+    with open(node.log, errors="replace") as log:
+        assert wait_until(lambda: "can't open config file" in log.read(), 20, 0.1)
+    assert not accepts(node.endpoint)
+    assert actions.heal_nodes(configured) == {"healed": 1, "nothing_to_do": 0}
+    assert actions.wait_whole(60, configuration=configured)["replicas"] == 2
+    assert [name for name, _ in marks] == NAMES
+
+
+def test_a_restart_storm_is_one_fault(lab: Cluster, marks: Marks) -> None:
+    configured, leads = settings(lab), primary(lab)
+    what = f"restart storm of node {leads} (primary): kill -9 3 times, every 0.5 s"
+    assert actions.restart_storm_node("primary", -1, 3, 0.5, configuration=configured) == {
+        "stormed": 1, "nodes": str(leads), "what": what,
+    }  # fmt: skip
+    assert not accepts(lab.node(leads).endpoint)
+    assert actions.heal_nodes(configured) == {"healed": 1, "nothing_to_do": 0}
+    actions.wait_whole(60, configuration=configured)
+    with open(lab.node(leads).log, errors="replace") as log:
+        assert log.read().count("Ready to accept connections") >= 3
+    assert marks == [(name, what if "fault" in name else f"heal of {what}") for name in NAMES]
+
+
+@pytest.mark.parametrize(("times", "every_s"), [(0, 1.0), (-1, 1.0), (3, 0.0), (3, -1.0)])
+def test_a_storm_that_is_none_hits_nothing(lab: Cluster, times: int, every_s: float) -> None:
+    with pytest.raises(ActivityFailed, match=r"(times|every_s) is"):
+        actions.restart_storm_node("primary", -1, times, every_s, configuration=settings(lab))
+    assert all(node.alive for node in lab.nodes)
+    assert outstanding()[0] == []
 
 
 def test_a_lost_quorum_keeps_anybody_from_being_promoted(lab: Cluster, marks: Marks) -> None:
