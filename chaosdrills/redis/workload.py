@@ -208,7 +208,7 @@ class RedisWorkload:
     def _require_rights(self, session: Session) -> None:
         """Raise `DrillError` if the user may not do what the drill does, or the server does not let anybody now."""
         key, wait = self._layout.prefix + b"rights", self._arguments.acknowledged_by.command
-        commands = {**trials(key, self._client.application, wait), **self._layout.trials(key)}
+        commands = {**self._layout.trials(key), **trials(key, self._client.application, wait)}
         require_commands(session, commands, self._layout.pattern)
 
     def _try_write(self, session: Session) -> None:
