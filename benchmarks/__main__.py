@@ -12,6 +12,7 @@ MODULES = (
     "kafka_ledger",
     "timescaledb_ledger",
     "timescaledb_resolution",
+    "redis_ledger",
     "redis_lab",
     "endurance",
 )

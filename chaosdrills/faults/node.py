@@ -23,8 +23,8 @@ from chaosdrills.host.sockets import accepts
 class NodeFault:
     """A fault that signals one node's process: all of `chaosdrills.faults.fault.Fault` but its name and its deed.
 
-    `sends` is its signal, `besides` what is done with it, as the end of a sentence; `hit` and `mended` what became of the
-    node then ("killed", "started").
+    `sends` is its signal, `besides` what is done with it, as the end of a sentence; `hit` and `mended` what became of
+    the node then ("killed", "started").
     """
 
     name = ""

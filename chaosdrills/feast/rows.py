@@ -34,7 +34,7 @@ class View:
 class Rows:
     """`chaosdrills.redis.layout.RegisterLayout` of a drill's rows in a view."""
 
-    pattern = "*"  # keys of Feast begin with bytes, not with a name
+    pattern = f"*{names.ROOT}*"  # keys of Feast begin with bytes of its own
 
     def __init__(self, drill_id: str, view: View) -> None:
         root = names.prefix_of(drill_id)

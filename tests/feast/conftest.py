@@ -10,7 +10,7 @@ from chaosdrills.feast.environment import Environment, find_environment
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.lab import feast_repository, redis
 from tests.observe.observed import Observed
-from tests.redis.servers import Process, starting
+from tests.redis.servers import Process, Start, starting
 
 WORKLOAD = "chaosdrills.feast.workload:FeaturesWorkload"
 StartDrill = Callable[..., Observed]
@@ -36,6 +36,13 @@ def repository(feast: Environment, valkey: Process, tmp_path_factory: pytest.Tem
     settings = feast_repository.settings_of(valkey.address)
     feast_repository.lay_out(feast, folder, settings, print)
     return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts servers; see `tests.redis.servers.starting`."""
+    with starting(tmp_path) as begin:
+        yield begin
 
 
 @pytest.fixture

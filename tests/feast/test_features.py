@@ -14,10 +14,12 @@ from chaosdrills.feast.rows import FEATURES, Rows, View
 from chaosdrills.feast.wire import INT64, STRING, Value
 from chaosdrills.feast.workload import FeaturesWorkload
 from chaosdrills.host.processes import wait_until
+from chaosdrills.lab.redis_access import DRILLS
 from chaosdrills.observe.payload import Seal, filler
 from tests.feast.conftest import StartDrill
 from tests.observe.observed import Observed
 from tests.observe.register_conformance import RegisterConformance, figures
+from tests.redis.servers import Start, program
 from tests.redis.test_workload import at_primary
 
 pytestmark = pytest.mark.lab
@@ -167,3 +169,31 @@ def test_a_repository_is_read_before_anything_is_written(tmp_path: Path) -> None
 def test_a_redis_that_is_not_there() -> None:
     with pytest.raises(UnavailableError, match="no Redis server takes writes"):
         FeaturesWorkload("0", {"url": "redis://127.0.0.1:1"}).open(1)
+
+
+def test_the_rights_that_a_drill_needs(start: Start, start_drill: StartDrill) -> None:
+    rights = DRILLS.replace("~chaosdrills:*", "~*chaosdrills:*")
+    server = start(f"user drill on >word {rights}", "user default off")
+    drill = start_drill(f"redis://drill:word@{server.address}", connections=2, keep_keys=False)
+    drill.wait_acked(100)
+    result = drill.finish()
+    assert [check["name"] for check in result["checks"] if not check["ok"]] == []
+    assert len(drill.history.finals) == len(drill.history.streams) > 0
+
+
+def test_a_redis_of_the_second_flavour(start: Start, start_drill: StartDrill) -> None:
+    if program("redis7") is None:
+        pytest.skip("there is no redis-check-rdb here")
+    server = start(flavour="redis7")
+    drill = start_drill(f"redis://{server.address}", connections=2)
+    drill.wait_acked(100)
+    drill.finish()
+    assert figures(drill.history)["lost"] == 0
+    assert drill.history.header["server"].startswith("redis 7")
+
+
+def test_a_user_without_a_right_to_the_rows_is_told_what_it_lacks(start: Start) -> None:
+    server = start(f"user drill on >word {DRILLS}", "user default off")
+    with pytest.raises(UsageError, match=r"has no right to keys \*chaosdrills:\*") as raised:
+        FeaturesWorkload("0", {"url": f"redis://drill:word@{server.address}"}).open(5)
+    assert raised.value.hint.endswith("ACL SETUSER drill ~*chaosdrills:*")
