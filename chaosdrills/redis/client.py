@@ -34,7 +34,7 @@ CHUNK_BYTES = 65_536
 _CODE = re.compile(r"-?([A-Z]{3,})\b ?")
 # What no waiting mends, by the code of the answer. Those in small letters are ours, for answers that have none.
 FINAL_CODES = frozenset(
-    {"WRONGPASS", "NOAUTH", "NOPERM", "DENIED", "no password", "no database", "no certificate", "tls"}
+    {"WRONGPASS", "NOAUTH", "NOPERM", "DENIED", "no password", "no database", "no certificate", "no redis", "tls"}
 )
 _CODES_BY_WORDS = {
     "without any password": "no password",
@@ -66,6 +66,7 @@ _HINTS = {
     "no password": "it asks for none: leave it out of REDIS_URL, or name a user.",
     "no database": "name a database that it has in REDIS_URL.",
     "no certificate": "it wants to see a certificate: give ssl_certfile and ssl_keyfile in REDIS_URL.",
+    "no redis": "name the address of a Redis in REDIS_URL.",
     "tls": "name who vouches for its certificate (ssl_ca_certs in REDIS_URL), and call it as its certificate does.",
 }
 
@@ -191,7 +192,9 @@ class Session:
         except SilenceError as error:
             raise ConnectionRefused("does not answer") from error
         except ServerError as error:
-            why, code = _bare(_reason(error.__cause__ or error)), _code_by_words(str(error.__cause__))
+            if not isinstance(error.__cause__, OSError):
+                raise ConnectionRefused(error.message.rstrip("."), "no redis") from error
+            why, code = _bare(_reason(error.__cause__)), _code_by_words(str(error.__cause__))
             raise ConnectionRefused(*((why, code) if code else (self._hangs_up, ""))) from error
         if isinstance(answer, ReplyError) and code_of(answer) not in ("", "NOPERM"):
             self.close()

@@ -141,6 +141,8 @@ def _server(client: Client, address: str) -> Server:
         return Server(address, session)
     try:
         return parsed(address, info_of(session))
+    except (KeyError, ValueError) as error:
+        return Server(address, f"does not say of itself what a Redis does ({error})")
     except ServerError as error:
         if error.code in FINAL_CODES:
             raise UsageError(error.message, error.hint) from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chaosdrills.errors import UsageError
-from chaosdrills.redis.client import ServerError, Session
+from chaosdrills.redis.client import ReplyError, ServerError, Session, code_of, said
 from chaosdrills.redis.finding import (
     ASK_S,
     OUT_OF_SERVICE,
@@ -61,6 +61,8 @@ def look(client: Client) -> tuple[Sentinel, ...]:
         except UnknownMaster as error:
             unknown = error
             found.append(Sentinel(address, f"knows no master {client.url.name!r}"))
+        except (KeyError, ValueError, TypeError) as error:
+            found.append(Sentinel(address, f"does not answer as a sentinel does ({error})"))
         except ServerError as error:
             require_sentinel(address, error)
             found.append(Sentinel(address, error.message.rstrip(".")))
@@ -74,11 +76,11 @@ def look(client: Client) -> tuple[Sentinel, ...]:
 def fail_over(client: Client, coordinated: bool) -> str:
     """Have the first sentinel that answers begin a failover, as planned work; its address. Raises `DrillError`."""
     more = ("COORDINATED",) if coordinated else ()
-    said = []
+    silent = []
     for address in client.url.hosts:
         session = client.reach_sentinel(address)
         if isinstance(session, str):
-            said.append(f"{address} {session}")
+            silent.append(f"{address} {session}")
             continue
         try:
             session.do("SENTINEL", "FAILOVER", client.url.name, *more, timeout_s=ASK_S)
@@ -89,18 +91,21 @@ def fail_over(client: Client, coordinated: bool) -> str:
             raise
         finally:
             session.close()
-    raise ServerError(f"no sentinel answers: {'; '.join(said)}.")
+    raise ServerError(f"no sentinel answers: {'; '.join(silent)}.")
 
 
 def _asked(session: Session, name: str) -> Sentinel:
-    told, replicas, quorum = session.try_all(
-        [("SENTINEL", "MASTER", name), ("SENTINEL", "REPLICAS", name), ("SENTINEL", "CKQUORUM", name)], ASK_S
-    )
-    if isinstance(told, Exception):
+    questions = ("MASTER", "REPLICAS", "CKQUORUM")
+    answers = session.try_all([("SENTINEL", question, name) for question in questions], ASK_S)
+    for question, answer in zip(questions, answers, strict=True):
+        if isinstance(answer, ReplyError) and code_of(answer) not in ("", "NOQUORUM"):
+            raise ServerError(f"{session.address} refuses SENTINEL {question}: {said(answer)}.", code_of(answer))
+    told, replicas, quorum = answers
+    if isinstance(told, ReplyError):
         known = names_of(session)
         if name not in known:
             raise UnknownMaster(session.address, name, known)
-        raise ServerError(f"{session.address} refuses SENTINEL MASTER: {told}.")
+        raise ServerError(f"{session.address} refuses SENTINEL MASTER: {said(told)}.")
     master = fields_of(told)
     others = [fields_of(it) for it in replicas]
     down = [

@@ -7,7 +7,9 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from chaoslib.exceptions import ActivityFailed
@@ -16,6 +18,7 @@ from chaosdrills.errors import DrillError, UnavailableError, UsageError
 from chaosdrills.host.processes import wait_until
 from chaosdrills.redis import probes
 from chaosdrills.redis.finding import PRIMARY
+from chaosdrills.redis.overview import Server, parsed
 from chaosdrills.redis.way import way_of
 from chaosdrills.redis.workload import RedisWorkload
 from tests.redis.servers import Process, Start, program
@@ -61,6 +64,43 @@ def test_a_password_of_sentinels(start: Start, flavour: str) -> None:
     assert probes.primary({"redis_url": url}, {"sentinel_password": SECRET})["primaries"] == 1
     with pytest.raises(ActivityFailed, match=f"{who}invalid username-password pair"):
         probes.primary({"redis_url": url}, {"sentinel_password": WRONG})
+
+
+def test_a_sentinel_whose_user_may_not_ask_it(start: Start, flavour: str) -> None:
+    server = start(flavour=flavour)
+    watch = f"sentinel monitor mine 127.0.0.1 {server.port} 1"
+    user = f"user watch on >{SECRET} ~* &* +@all -sentinel|ckquorum"
+    sentinel = start(watch, user, sentinel=True, flavour=flavour)
+    secrets = {"sentinel_username": "watch", "sentinel_password": SECRET}
+    with pytest.raises(ActivityFailed, match=r"refuses SENTINEL CKQUORUM: .*no permissions"):
+        probes.sentinel_quorum({"redis_url": f"redis+sentinel://{sentinel.address}/mine"}, secrets)
+
+
+def test_what_is_no_redis_at_all(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=answer_as_web_servers_do, args=(listener,), daemon=True).start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        for url in (f"redis://{address}", f"redis+sentinel://{address}/mine"):
+            refused(url, UsageError, f"{LETS_NOT_IN}an answer that no Redis gives", "name the address of a Redis")
+            with pytest.raises(ActivityFailed, match="an answer that no Redis gives"):
+                probes.cluster_whole({"redis_url": url})
+
+
+def answer_as_web_servers_do(listener: socket.socket) -> None:
+    """Until it is closed."""
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_what_calls_itself_a_redis_and_says_too_little() -> None:
+    with pytest.raises(KeyError, match="role"):
+        parsed("one:6379", {"redis_version": "2.4"})
+    with pytest.raises(UnavailableError, match="one:6379 does not say its maxmemory"):
+        Server("one:6379").says("maxmemory")
 
 
 def test_commands_that_the_user_may_not_run_are_named_all_at_once_and_how_to_mend_it(
