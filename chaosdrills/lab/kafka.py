@@ -27,7 +27,7 @@ from chaosdrills.host.nodes import Cluster, Node, cluster_dir, load
 from chaosdrills.host.processes import this_process
 from chaosdrills.host.scopes import CLIENT, CONTROLLER
 from chaosdrills.host.sockets import LOOPBACK
-from chaosdrills.lab import kafka_aot, kafka_listeners, kafka_wire, networks, ports, supervision
+from chaosdrills.lab import choices, kafka_aot, kafka_listeners, kafka_wire, networks, ports, supervision
 from chaosdrills.lab.kafka_runtime import Runtime, find_runtime
 from chaosdrills.lab.progress import Progress
 
@@ -107,7 +107,8 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     network = networks.normalise(options.get("network"))
     owned = OWNED if network in (None, PLAIN) else OWNED | OWNED_IF_CUT
     settings = _settings(options.get("settings") or {}, owned)
-    return {"base_port": _base_port(options.get("base_port")), "settings": settings, "network": network}
+    base_port = choices.base_port(options.get("base_port"), kafka_listeners.HIGHEST_OFFSET + len(NODES))
+    return {"base_port": base_port, "settings": settings, "network": network}
 
 
 def suits(name: str, wanted: Any, actual: Any) -> bool:
@@ -215,16 +216,6 @@ def configuration(cluster: Cluster) -> dict[str, str]:
 def _require_ports(layouts: list[Layout]) -> None:
     wanted = [port for layout in layouts for port in (*layout.public.values(), *layout.own.values())]
     ports.require_free(wanted, "end that process, or choose another base port (option base_port, --base-port).")
-
-
-def _base_port(value: Any) -> int | None:
-    if value is None:
-        return None
-    highest = 65535 - kafka_listeners.HIGHEST_OFFSET - len(NODES)
-    text = str(value)
-    if isinstance(value, bool) or not text.isdecimal() or not 1024 <= int(text) <= highest:
-        raise UsageError(f"base_port {value!r} is not a port.", f"choose one from 1024 to {highest}.")
-    return int(text)
 
 
 def _settings(settings: Any, reserved: set[str]) -> dict[str, str]:

@@ -174,10 +174,10 @@ def ports_of(
 
 
 def _place(node_id: int, folder: Path, options: Mapping[str, Any]) -> Place:
-    public = redis_listeners.public_ports(options["base_port"], node_id)
-    own = redis_listeners.own_ports(options["network"], public) or public
-    ((_, public_port),), ((_, own_port),) = public.items(), own.items()
-    return Place(node_id, public_port, own_port, folder / f"node-{node_id}")
+    ports_of_node = redis_listeners.public_ports(options["base_port"], node_id)
+    (public,) = ports_of_node.values()
+    own = redis_listeners.own_ports(options["network"], ports_of_node)
+    return Place(node_id, public, next(iter(own.values()), public), folder / f"node-{node_id}")
 
 
 def _write_settings(program: Program, folder: Path, options: Mapping[str, Any]) -> None:

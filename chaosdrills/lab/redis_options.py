@@ -9,13 +9,12 @@ from typing import Any
 
 from chaosdrills.core.values import truth
 from chaosdrills.errors import UnavailableError, UsageError
-from chaosdrills.lab import healer_node, networks, redis_settings
+from chaosdrills.lab import choices, healer_node, networks, redis_settings
 from chaosdrills.lab.redis_listeners import HIGHEST_OFFSET, SENTINELS
 from chaosdrills.lab.redis_programs import SERVER, Program, refusal
 from chaosdrills.lab.redis_settings import OWNED, PERSISTENCE, QUORUM, SENTINEL
 
 NAMES = ("base_port", "settings", "sentinel", "persistence", "acl", "tls", "network", "healer", "feast")
-HIGHEST_PORT = 65535 - HIGHEST_OFFSET
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -31,7 +30,7 @@ def normalise(options: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         raise UsageError(f"the redis lab has no option '{unknown[0]}'.", f"use {', '.join(NAMES)}.")
     chosen = {
-        "base_port": _base_port(options.get("base_port")),
+        "base_port": choices.base_port(options.get("base_port"), HIGHEST_OFFSET),
         "settings": _settings(_pairs("settings", options.get("settings"))),
         "sentinel": _sentinel(_pairs("sentinel", options.get("sentinel"))),
         "persistence": _persistence(options.get("persistence")),
@@ -79,26 +78,13 @@ def require_tls(program: Program, lines: Sequence[str]) -> None:
         )
 
 
-def _base_port(value: Any) -> int | None:
-    if value is None:
-        return None
-    text = str(value)
-    if isinstance(value, bool) or not text.isdecimal() or not 1024 <= int(text) <= HIGHEST_PORT:
-        raise UsageError(f"base_port {value!r} is not a port.", f"choose one from 1024 to {HIGHEST_PORT}.")
-    return int(text)
-
-
 def _pairs(option: str, given: Any) -> dict[str, str]:
-    """One option that is an object, sorted by name, values as texts. Raises `UsageError` for what is no name."""
-    pairs = given or {}
-    if not isinstance(pairs, Mapping):
-        raise UsageError(f"the option {option}, {pairs!r}, is not an object.", 'write {"name": value, ...}.')
-    for name, value in pairs.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} is no name of a setting.", "use letters, digits, '-', '_' and '.'.")
+    """One option that is an object, values as texts."""
+    found = choices.pairs(option, given, _NAME, "'-', '_' and '.'")
+    for name, value in found.items():
         if _CONTROL.search(str(value)):
             raise UsageError(f"the value of {name} has a line break or another such character in it.", "leave it out.")
-    return {name.lower(): _text(pairs[name]) for name in sorted(pairs)}
+    return {name.lower(): _text(value) for name, value in found.items()}
 
 
 def _settings(pairs: dict[str, str]) -> dict[str, str]:

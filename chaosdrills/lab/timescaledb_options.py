@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.errors import UsageError
-from chaosdrills.lab import networks
+from chaosdrills.lab import choices, networks
 from chaosdrills.lab.patroni_settings import DYNAMIC, OWNED
 from chaosdrills.lab.postgresql_programs import Programs
 
@@ -33,7 +33,7 @@ PATRONI: Mapping[str, int | None] = {
     "check_timeline": None,
     "failsafe_mode": None,
 }
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_NAME, _SIGNS = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*"), "'_' and '.'"
 
 
 def normalise(options: Mapping[str, Any], highest_offset: int) -> dict[str, Any]:
@@ -46,9 +46,9 @@ def normalise(options: Mapping[str, Any], highest_offset: int) -> dict[str, Any]
     if unknown:
         raise UsageError(f"the timescaledb lab has no option '{unknown[0]}'.", f"use {', '.join(NAMES)}.")
     return {
-        "base_port": _base_port(options.get("base_port"), 65535 - highest_offset),
-        "settings": {name: _text(value) for name, value in _pairs("settings", options.get("settings")).items()},
-        "patroni": _patroni(_pairs("patroni", options.get("patroni"))),
+        "base_port": choices.base_port(options.get("base_port"), highest_offset),
+        "settings": _settings(options.get("settings")),
+        "patroni": _patroni(choices.pairs("patroni", options.get("patroni"), _NAME, _SIGNS)),
         "network": networks.normalise(options.get("network")),
     }
 
@@ -63,26 +63,12 @@ def require_taken(programs: Programs, parameters: Mapping[str, str]) -> None:
         raise UsageError(f"PostgreSQL does not take these settings: {refused[1]}.", "correct the option settings.")
 
 
-def _base_port(value: Any, highest: int) -> int | None:
-    if value is None:
-        return None
-    text = str(value)
-    if isinstance(value, bool) or not text.isdecimal() or not 1024 <= int(text) <= highest:
-        raise UsageError(f"base_port {value!r} is not a port.", f"choose one from 1024 to {highest}.")
-    return int(text)
-
-
-def _pairs(option: str, given: Any) -> dict[str, Any]:
-    """One option that is an object, sorted by name. Raises `UsageError` for a name that is none or is the lab's."""
-    pairs = given or {}
-    if not isinstance(pairs, Mapping):
-        raise UsageError(f"the option {option}, {pairs!r}, is not an object.", 'write {"name": value, ...}.')
-    for name in pairs:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} is no name of a setting.", "use letters, digits, '_' and '.'.")
-        if option == "settings" and name in OWNED:
+def _settings(given: Any) -> dict[str, str]:
+    found = choices.pairs("settings", given, _NAME, _SIGNS)
+    for name in found:
+        if name in OWNED:
             raise UsageError(f"the setting {name} is the lab's own.", "leave it out.")
-    return {name: pairs[name] for name in sorted(pairs)}
+    return {name: _text(value) for name, value in found.items()}
 
 
 def _patroni(pairs: Mapping[str, Any]) -> dict[str, Any]:

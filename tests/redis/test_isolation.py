@@ -9,7 +9,7 @@ from chaosdrills.faults import lock
 from chaosdrills.faults.fault import Target
 from chaosdrills.faults.healing import heal_outstanding
 from chaosdrills.faults.isolate import Isolate, isolate_target
-from chaosdrills.host import packet_filter
+from chaosdrills.host import network, packet_filter
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import this_process, wait_until
 from chaosdrills.lab import lifecycle, redis
@@ -40,6 +40,8 @@ def healed(lab: Cluster) -> Iterator[None]:
     healing = heal_outstanding()
     lock.release()
     healing.demand()
+    for effect in network.in_force("redis", lab.network):
+        network.lift("redis", lab.network, effect)
     actions.wait_whole(60, configuration=redis.configuration(lab))
 
 
