@@ -15,7 +15,7 @@ WORKERS ?= 3
 POSTGRESQL_WORKERS ?= 2
 REDIS_WORKERS ?= 2
 POSTGRESQL := $(sort tests/timescaledb tests/lab/test_application.py $(wildcard tests/lab/test_timescaledb*.py))
-REDIS := $(sort tests/redis tests/feast $(wildcard tests/lab/test_redis*.py tests/lab/test_feast*.py tests/lab/test_heal*.py))
+REDIS := $(sort tests/redis tests/feast $(wildcard tests/lab/test_redis*.py tests/lab/test_fea*.py tests/lab/test_heal*.py))
 OTHERS := tests $(addprefix --ignore=,$(PURE) $(POSTGRESQL) $(REDIS))
 TRIES := .pytest_cache/tries
 
@@ -26,7 +26,7 @@ drill: $(VENV)/.all
 
 drills: $(VENV)/.dev
 	CHAOSDRILLS_FULL=1 $(BIN)/python -m pytest -v -s tests/lab/test_experiments.py tests/lab/test_timescaledb_experiments.py \
-	  tests/lab/test_redis_experiments.py
+	  tests/lab/test_redis_experiments.py tests/lab/test_feast_experiments.py
 
 test: lint validate feast
 	@rm -rf $(TRIES)

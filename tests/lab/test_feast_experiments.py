@@ -9,6 +9,7 @@ import redis
 
 from chaosdrills.core.history import Outcome, by_stream
 from chaosdrills.feast.rows import Rows, View
+from chaosdrills.feast.workload import SERVED
 from tests.drills.chaos import SHORT, WAIT, Experiment, Run, action, control
 from tests.lab.redis_nodes import start_lab
 from tests.lab.shipped import FULL, Labs, RunIt, about, actual, experiments_of, running
@@ -18,7 +19,7 @@ from tests.redis.test_workload import at_primary
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 EXPERIMENTS = experiments_of("feast")
-LOSS, EMPTIED = "feast-online-store-loss", "feast-online-store-emptied"
+LOSS, EMPTIED, PARTITIONED = "feast-online-store-loss", "feast-online-store-emptied", "feast-partition"
 EMPTIED_S = 15
 
 
@@ -32,7 +33,8 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
 @pytest.fixture
 def run(labs: Labs) -> Iterator[RunIt]:
     """Runs an experiment to its end; afterwards nothing of it may be left."""
-    with running(labs, {**EXPERIMENTS, EMPTIED: _emptied(EXPERIMENTS[LOSS])}, _prepare) as to_its_end:
+    described = {**EXPERIMENTS, EMPTIED: _emptied(EXPERIMENTS[LOSS]), PARTITIONED: _partitioned()}
+    with running(labs, described, _prepare) as to_its_end:
         yield to_its_end
 
 
@@ -41,6 +43,15 @@ def _emptied(shipped: Experiment) -> Experiment:
     described: Experiment = json.loads(json.dumps(shipped))
     described["method"][0]["provider"] |= {"func": "flush_all", "arguments": {"allow": "drill"}}
     action(described, WAIT)["provider"]["arguments"]["timeout_s"] = EMPTIED_S
+    return described
+
+
+def _partitioned() -> Experiment:
+    """redis-partition, with features instead of a ledger, which has freshness."""
+    described: Experiment = json.loads(json.dumps(experiments_of("redis")["redis-partition"]))
+    control(described)["workload"] = control(EXPERIMENTS[LOSS])["workload"]
+    hypothesis = described["steady-state-hypothesis"]
+    hypothesis["probes"] = [it for it in hypothesis["probes"] if it["provider"]["func"] != "freshness"]
     return described
 
 
@@ -98,3 +109,12 @@ def test_a_store_that_was_emptied_serves_nobody(run: RunIt) -> None:
     assert "nothing was flushed" in failed
     if not FULL:
         assert counted(done) == done.summary["loss"]["lost"] > 0
+
+
+def test_rows_that_only_a_cut_off_primary_had_are_lost_by_the_exact_number(run: RunIt) -> None:
+    done = run(PARTITIONED)
+    assert done.line("Verdict") == "missed", done.log
+    (served,) = [check["detail"] for check in done.summary["checks"] if check["name"] == SERVED]
+    assert not served.endswith("; 0 reads found a row that was not served any more"), "they were read for a while"
+    if not FULL:
+        assert counted(done) == done.summary["loss"]["lost"] > 1_000
