@@ -29,6 +29,9 @@ def lab() -> None:
 @click.option("--persistence", help="How Redis keeps its data: aof, rdb or none.  [default: aof]")
 @click.option("--acl", is_flag=True, help="Redis has users with passwords, and drills have few rights.")
 @click.option("--tls", is_flag=True, help="Redis speaks TLS only; its server must be built with it.")
+@click.option(
+    "--healer", help="A self-healer of Redis's nodes: backoff, or storm, which has no pauses.  [default: none]"
+)
 @click.option("--feast", is_flag=True, help="Redis has a feature server of Feast's on top ('lab prepare feast').")
 @click.option("--network", help="How nodes can be cut off: plain (not at all), filtered, proxied or isolable.")
 @click.option(
@@ -52,7 +55,7 @@ def up(service: str, settings: tuple[str, ...], timeout_s: float, **given: Any) 
     cluster = lifecycle.up(service, options, progress=click.echo, timeout_s=timeout_s)
     click.echo(f"The {service} lab runs at {cluster.endpoint}.")
     for name, value in lifecycle.service_module(service).configuration(cluster).items():
-        if value != cluster.endpoint:
+        if value and value != cluster.endpoint:
             click.echo(f"  {name}: {value}")
     click.echo(f"End it with 'chaos drills lab down {service}'.")
 

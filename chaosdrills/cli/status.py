@@ -121,7 +121,7 @@ def _drill_lines(drill: dict[str, Any]) -> Iterator[str]:
 
 
 def _figures(drill: dict[str, Any]) -> str:
-    from chaosdrills.observe.progress import endpoints_in_words
+    from chaosdrills.observe.progress import beside_in_words
 
     figures = drill["figures"]
     if figures is None:
@@ -133,7 +133,7 @@ def _figures(drill: dict[str, Any]) -> str:
         parts.append(f"data {figures['age_s']:.1f} s old")
     elif figures.get("stream_kind") != "register":
         parts.append("no reader")
-    parts += endpoints_in_words(figures)
+    parts += beside_in_words(figures)
     return ("figures when the load ended: " if drill["load_over"] else "figures: ") + ", ".join(parts)
 
 

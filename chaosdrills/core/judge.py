@@ -240,13 +240,17 @@ def _judge_restarts(attempts: Sequence[Attempts], limits: Limits) -> dict[str, F
 def _judge_attempts(found: Attempts, count: int | None, judged: int | None, most: int, when: str) -> Finding:
     if count is None:
         return Finding("unknown", (found.why,))
-    anew = f" (its count began anew {found.resets} times)" if found.resets else ""
-    why = f"{found.stream} counts {count} attempts{when}{anew}, {most} are allowed"
+    anew = f" (it began anew {_many(found.resets, 'time')})" if found.resets else ""
+    why = f"{found.stream} counts {_many(count, 'attempt')}{when}{anew}, {most} are allowed"
     if count > most:
         return Finding("missed", (why,))
     return Finding("met" if judged is not None and judged <= most else "unknown", (why,)).blocked(
         [found.doubt] if found.doubt else []
     )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _judge_censored(what: str, at_least_ns: int, rto_s: float) -> Finding:

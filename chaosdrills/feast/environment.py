@@ -24,7 +24,7 @@ from pathlib import Path
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.host.files import sync_directory
 from chaosdrills.host.locks import held
-from chaosdrills.host.paths import cache_dir
+from chaosdrills.host.paths import cache_dir, cache_path
 
 VERSION = "0.67.0"
 WANTED = f"feast[redis]=={VERSION}"
@@ -92,7 +92,7 @@ def find_environment(progress: Progress) -> Environment:
 
 def is_made() -> bool:
     """Whether `find_environment` would have nothing to make."""
-    return bool(os.environ.get(VARIABLE)) or (cache_dir("feast") / _name()).is_dir()
+    return bool(os.environ.get(VARIABLE)) or cache_path("feast", _name()).is_dir()
 
 
 def complaint(output: str) -> str:

@@ -4,7 +4,7 @@ It is the register workload of `chaosdrills.redis` in another layout (`chaosdril
 register, retired after about a second. Feast itself is not needed, and served features are what its users would see.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from chaosdrills.feast.rows import Rows
 from chaosdrills.feast.source import Acknowledged, RowSource
 from chaosdrills.observe.workload import Opened, Page
 from chaosdrills.redis.workload import RedisWorkload
+
+SERVED = "features are served to readers"
 
 
 class FeaturesWorkload(RedisWorkload):
@@ -54,10 +56,25 @@ class FeaturesWorkload(RedisWorkload):
         found = dict(super().findings())
         if self._source is None:
             return found
-        ages_s = np.array(self._source.ages_s)
-        if len(ages_s):
-            found |= {
-                "event_age_s_median": round(float(np.median(ages_s)), 3),
-                "event_age_s_max": round(float(ages_s.max()), 3),
-            }
-        return {**found, "unserved": self._source.unserved}
+        return {**found, **self._ages(), "unserved": self._source.unserved}
+
+    def checks(self) -> Sequence[tuple[str, bool, str]]:
+        """Also whether features were served to readers at all, and of what age their event times were."""
+        seen = list(super().checks())
+        if self._source is None:
+            return seen
+        ages, unserved = self._ages(), self._source.unserved
+        told = "no read found one"
+        if ages:
+            median_s, most_s = ages.values()
+            told = f"event times were {median_s:g} s old in the median, {most_s:g} s at most"
+        return [*seen, (SERVED, bool(ages), f"{told}; {unserved:,} reads found a row that was not served any more")]
+
+    def _ages(self) -> dict[str, float]:
+        ages_s = np.array([] if self._source is None else self._source.ages_s)
+        if not len(ages_s):
+            return {}
+        return {
+            "event_age_s_median": round(float(np.median(ages_s)), 3),
+            "event_age_s_max": round(float(ages_s.max()), 3),
+        }

@@ -60,6 +60,7 @@ def checks() -> list[Check]:
         postgresql.pooler,
         redis.driver,
         redis.server,
+        redis.feast,
         redis.ports,
         outstanding.drill,
         outstanding.heal_log,

@@ -157,6 +157,7 @@ REDIS = Subject(
         "primary": "the primary",
         "replica": "a replica",
         "sentinel": "a sentinel",
+        "standby": "the replica that Sentinel would promote",
         "sentinels": "so many sentinels that no quorum is left",
         "id": "the node of that id",
     },

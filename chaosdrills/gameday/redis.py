@@ -6,6 +6,7 @@ What is missing here is a warning, as it is for PostgreSQL.
 import os
 
 from chaosdrills.errors import DrillError
+from chaosdrills.feast import environment
 from chaosdrills.gameday.checkup import Finding, lacking
 from chaosdrills.gameday.serving import ports_of
 from chaosdrills.lab import redis as lab
@@ -30,6 +31,15 @@ def server() -> Finding:
         return lacking("redis server", error)
     named = f" ({programs.SERVER})" if os.environ.get(programs.SERVER) else ""
     return Finding("redis server", "ok", f"{found.flavour} {found.version}, {found.path}{named}")
+
+
+def feast() -> Finding:
+    """The environment of Feast's own is there, for a lab with a feature server."""
+    if environment.is_made():
+        named = f" ({environment.VARIABLE})" if os.environ.get(environment.VARIABLE) else ""
+        return Finding("feast", "ok", f"an environment of its own is there{named}")
+    detail = "no environment of its own is made yet: the first lab with a feature server takes some minutes more"
+    return Finding("feast", "warn", detail, "run 'chaos drills lab prepare feast' once, with a network.")
 
 
 def ports(base_port: int = lab.BASE_PORT) -> Finding:

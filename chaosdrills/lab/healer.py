@@ -1,8 +1,9 @@
 """The lab's self-healer: ``python -m chaosdrills.lab.healer PORT POLICY``, a node of the Redis lab.
 
 It stands for what users have: a script, an operator or a supervisor that starts a server again when it is gone. It
-looks at every node of the lab ten times a second. POLICY is ``backoff`` (at once, then after pauses of 1, 2, 4, ... up
-to 30 s, and from the first again once the node has lived for 10 s) or ``storm`` (every 0.2 s, whatever comes of it).
+looks at every node of the lab ten times a second, and starts those that it has seen alive. POLICY is ``backoff`` (at
+once, then after pauses of 1, 2, 4, ... up to 30 s, and from the first again once the node has lived for 10 s) or
+``storm`` (every 0.2 s, whatever comes of it).
 
 It keeps its attempts twice: as the counter ``restart_attempts_total`` of ``/metrics``, a sample for each node; and in
 the Redis that it watches over, as the sorted set `KEY` of instants (seconds since 1970). What cannot be written there
@@ -57,9 +58,11 @@ class Turn:
     due_s: float = 0.0
     pause_s: float = 0.0
     alive_since_s: float | None = None
+    seen: bool = False
 
     def lives(self, now_s: float) -> None:
         """The node lives now."""
+        self.seen = True
         self.alive_since_s = now_s if self.alive_since_s is None else self.alive_since_s
         if now_s - self.alive_since_s >= STEADY_S:
             self.due_s = self.pause_s = 0.0
@@ -92,7 +95,7 @@ class Healer:
                 continue
             if node.alive:
                 turn.lives(now_s)
-            elif turn.is_due(now_s):
+            elif turn.seen and turn.is_due(now_s):
                 self._start(node.id)
 
     def _start(self, node_id: int) -> None:

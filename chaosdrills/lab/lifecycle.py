@@ -118,13 +118,18 @@ def _find(
             progress(f"ended what was left of a {service} lab")
         return None
     for name, value in wanted.items():
-        if value is not None and not module.suits(name, value, cluster.options.get(name)):
+        actual = cluster.options.get(name)
+        if value is not None and not module.suits(name, value, actual):
             raise UsageError(
-                f"a {service} lab runs with another {name}: {cluster.options.get(name)}, not {value}.",
+                f"a {service} lab runs with another {name}: {_shown(actual)}, not {_shown(value)}.",
                 f"run 'chaos drills lab down {service}' first.",
             )
     progress(f"found the {service} lab that runs")
     return cluster
+
+
+def _shown(value: Any) -> Any:
+    return "none" if value == "" else value
 
 
 def _refuse_to_disturb(service: str, cluster: Cluster, owner: Identity | None) -> None:

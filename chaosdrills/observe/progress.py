@@ -76,7 +76,7 @@ class Progress:
 
 
 def line_of(drill: "ObservedDrill") -> str:
-    """One line: phase, time since the fault, throughput, freshness, endpoints."""
+    """One line: phase, time since the fault, throughput, freshness, endpoints, counts."""
     phase = drill.phase
     parts = [phase if len(phase) <= PHASE_WIDTH else f"{phase[: PHASE_WIDTH - 1]}…"]
     if drill.since_fault_s is not None:
@@ -92,17 +92,19 @@ def line_of(drill: "ObservedDrill") -> str:
         parts.append(f"a stream silent for {figures['silent_s']:.0f} s")
     if figures["age_s"] is not None:
         parts.append(f"data {figures['age_s']:.1f} s old")
-    parts += endpoints_in_words(figures)
+    parts += beside_in_words(figures)
     return " | ".join(parts)
 
 
-def endpoints_in_words(figures: Mapping[str, Any]) -> list[str]:
-    """How each polled endpoint stands: "app good", "app bad for 3 s (status 503)"."""
+def beside_in_words(figures: Mapping[str, Any]) -> list[str]:
+    """How polled endpoints and watched counts stand: "app good", "app bad for 3 s (status 503)", "healer counts 4"."""
     parts = []
     for name, one in figures.get("endpoints", {}).items():
         why = f" ({one['why']})" if one["why"] else ""
         state = {True: "good", None: "not polled yet"}.get(one["good"], f"bad for {one['bad_s']:.0f} s{why}")
         parts.append(f"{name} {state}")
+    for name, one in figures.get("watches", {}).items():
+        parts.append(f"{name} not seen ({one['why']})" if one["why"] else f"{name} counts {one['count']}")
     return parts
 
 

@@ -49,12 +49,13 @@ def kill_node(
 ) -> dict:
     """Kill a server or sentinel, chosen by its role: SIGKILL on the lab, or your own command.
 
-    `role`: "primary"; "replica", one that follows; "sentinel", one of them; "sentinels", so many that those left are no
-    quorum; "id", the node `node_id` (elsewhere: servers in the order of their addresses, then sentinels, from 1).
-    `target`: "lab", or "command", which runs `inject` and its `heal`, and asks `check` (exit status 0: healthy) if
-    given; lists without a shell, each bounded by `timeout_s`, in which {node}, {host} and {port} are replaced. A
-    command hits nothing on a degraded Redis unless `degraded_ok`. Marks itself in the drill's record. Returns
-    `{"killed": 1, "nodes": "1", "what": "kill -9 of node 1 (primary)"}`, of a command with its last lines as `output`.
+    `role`: "primary"; "standby", the replica that Sentinel would promote; "replica", one that follows; "sentinel", one
+    of them; "sentinels", so many that those left are no quorum; "id", the node `node_id` (elsewhere: servers in the
+    order of their addresses, then sentinels, from 1). `target`: "lab", or "command", which runs `inject` and its
+    `heal`, and asks `check` (exit status 0: healthy) if given; lists without a shell, each bounded by `timeout_s`, in
+    which {node}, {host} and {port} are replaced. A command hits nothing on a degraded Redis unless `degraded_ok`. Marks
+    itself in the drill's record. Returns `{"killed": 1, "nodes": "1", "what": "kill -9 of node 1 (primary)"}`, of a
+    command with its last lines as `output`.
     """
     with refusing():
         return deeds.hit("kill", "killed", locals())

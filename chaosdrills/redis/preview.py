@@ -20,6 +20,7 @@ WHO = {
     "primary": "the primary",
     "replica": "a replica that follows",
     "sentinel": "a sentinel",
+    "standby": "the replica that Sentinel would promote",
     "sentinels": "so many sentinels that no quorum is left",
     "id": "the node that is named",
 }

@@ -1,6 +1,8 @@
-"""Which nodes a role means now: the primary, a replica, a sentinel, so many sentinels that no quorum is left, or an id.
+"""Which nodes a role means now: primary, standby, replica, a sentinel, so many that no quorum is left, or an id.
 
-Roles are asked of the servers and sentinels themselves.
+Roles are asked of the servers and sentinels themselves. The *standby* is the replica that Sentinel would promote: that
+of the least replica-priority above 0, of those the one that has most, then the one whose run id is least
+(sentinelSelectReplica in sentinel.c).
 """
 
 import time
@@ -11,9 +13,11 @@ from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.redis import overview
 from chaosdrills.redis.finding import Client
-from chaosdrills.redis.overview import Overview
+from chaosdrills.redis.overview import Overview, Server
 
-PRIMARY, REPLICA, SENTINEL, SENTINELS, ID = ROLES = ("primary", "replica", "sentinel", "sentinels", "id")
+PRIMARY, STANDBY, REPLICA, SENTINEL, SENTINELS, ID = ROLES = (
+    "primary", "standby", "replica", "sentinel", "sentinels", "id",
+)  # fmt: skip
 REDIS = "redis"  # the other kind of the lab's nodes; what else is there is no part of the Redis
 NO_NODE = -1
 SETTLE_S = 30.0
@@ -96,6 +100,16 @@ def _replica(found: Overview) -> tuple[Sequence[str], str]:
     return [it.address for it in found.replicas][:1], "no replica follows the primary"
 
 
+def _standby(found: Overview) -> tuple[Sequence[str], str]:
+    able = [it for it in found.replicas if _priority(it) > 0]
+    chosen = min(able, key=lambda it: (_priority(it), -it.offset, it.run_id), default=None)
+    return [] if chosen is None else [chosen.address], "no replica follows the primary that may be promoted"
+
+
+def _priority(server: Server) -> int:
+    return int(server.info.get("slave_priority") or 100)
+
+
 def _sentinel(found: Overview) -> tuple[Sequence[str], str]:
     return [it.address for it in found.seeing][:1], "no sentinel answers"
 
@@ -111,6 +125,7 @@ def _sentinels(found: Overview) -> tuple[Sequence[str], str]:
 
 _LOOKS: dict[str, Callable[[Overview], tuple[Sequence[str], str]]] = {
     PRIMARY: _primary,
+    STANDBY: _standby,
     REPLICA: _replica,
     SENTINEL: _sentinel,
     SENTINELS: _sentinels,

@@ -90,7 +90,7 @@ CASES: dict[str, tuple[list[Json], tuple[Any, ...]]] = {
     "silent before the fault": (looks([], end=4) + looks([], begin=10.5), (0, None, 0, None, 0, 6.5)),
     "first seen after the fault": (looks([11], begin=10.5), (1, None, 1, None, 0, 0.5)),
 }  # fmt: skip
-ANEW = "(its count began anew 1 times)"
+ANEW = "(it began anew 1 time)"
 MANY = "healer counts 3 attempts"
 UNSEEN = "the count of healer was not seen"
 
@@ -116,7 +116,7 @@ def test_literal_looks(samples: list[Json], expected: tuple[Any, ...]) -> None:
         ("a reset", {"max_attempts": 3}, "unknown", f"healer counts 3 attempts {ANEW}, 3 are allowed"),
         ("a reset", {"max_attempts_per_min": 3}, "unknown", f"{MANY} in a minute {ANEW}, 3 are allowed"),
         ("a silence", {"max_attempts": 9}, "unknown", f"{UNSEEN} for 5.5 s, longer than 5 s"),
-        ("a silence", {"max_attempts": 0}, "missed", "healer counts 1 attempts, 0 are allowed"),
+        ("a silence", {"max_attempts": 0}, "missed", "healer counts 1 attempt, 0 are allowed"),
         ("a silence", {"max_attempts_per_min": 9}, "unknown", f"{UNSEEN} for 5.5 s, longer than 5 s"),
         ("first seen after the fault", {"max_attempts": 9}, "unknown", f"{UNSEEN} before the fault"),
     ],
@@ -209,9 +209,9 @@ def test_the_row_of_the_summary_and_the_limits_read_back() -> None:
     summary = summarise(Drill("d", "redis", "fault", "t", "-"), judgement)
     assert summary["objectives"][-2:] == [
         {"name": "max_attempts", "limit": 4, "actual": 1, "judged": 1, "unit": "attempts", "verdict": "met",
-         "why": "healer counts 1 attempts, 4 are allowed"},
+         "why": "healer counts 1 attempt, 4 are allowed"},
         {"name": "max_attempts_per_min", "limit": 3, "actual": 1, "judged": 1, "unit": "attempts", "verdict": "met",
-         "why": "healer counts 1 attempts in a minute, 3 are allowed"},
+         "why": "healer counts 1 attempt in a minute, 3 are allowed"},
     ]  # fmt: skip
     assert limits_of(summary) == judgement.limits
 

@@ -1,5 +1,6 @@
 """The features workload on real servers: registers as rows of a Feast view."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.feast.layout import fields_of, row_key, time_field
 from chaosdrills.feast.rows import FEATURES, Rows, View
 from chaosdrills.feast.wire import INT64, STRING, Value
-from chaosdrills.feast.workload import FeaturesWorkload
+from chaosdrills.feast.workload import SERVED, FeaturesWorkload
 from chaosdrills.host.processes import wait_until
 from chaosdrills.lab.redis_access import DRILLS
 from chaosdrills.observe.payload import Seal, filler
@@ -87,6 +88,11 @@ def test_what_is_recorded(service: OnTheLab) -> None:
     assert findings["unserved"] == 0
     assert 0 < findings["event_age_s_median"] < 2
     assert findings["event_age_s_median"] <= findings["event_age_s_max"] < 10
+    (served,) = [check for check in result["checks"] if check["name"] == SERVED]
+    assert served["ok"]
+    assert re.fullmatch(
+        r"event times were [\d.]+ s old in the median, [\d.]+ s at most; 0 reads found .*", served["detail"]
+    )
     assert service.held(drill) == {}, "they are removed"
 
 

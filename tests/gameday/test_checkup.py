@@ -11,6 +11,7 @@ import pytest
 
 from chaosdrills.faults import heal_log, lock
 from chaosdrills.faults.fault import Target
+from chaosdrills.feast import environment
 from chaosdrills.gameday import machine, outstanding, postgresql, programs, redis, rights, serving
 from chaosdrills.gameday.checkup import Finding, can_run, checks, examine
 from chaosdrills.host import nodes, packet_filter
@@ -43,7 +44,7 @@ def test_everything_is_looked_at_and_nothing_is_made(state: Path, cache: Path) -
         "cache", "this folder", "memory", "processors", "open files", "clock", "java", "jars", "aot cache", "ports",
         "other drills", "heal log", "isolation", "postgresql driver", "postgresql", "timescaledb", "etcd", "patroni",
         "psycopg_pool", "prometheus_client", "postgresql user", "postgresql ports", "pgbouncer",
-        "redis driver", "redis server", "redis ports",
+        "redis driver", "redis server", "feast", "redis ports",
     }  # fmt: skip
     assert all(finding.detail for finding in findings)
     assert all(bool(finding.fix) == (finding.state != "ok") for finding in findings)
@@ -277,11 +278,20 @@ def test_what_the_redis_lab_lacks(state: Path, monkeypatch: pytest.MonkeyPatch, 
     assert (old.state, old.detail) == ("warn", f"{tmp_path / 'own-redis'} is Redis 5.0.14: the lab needs 6.2 or newer")
     assert old.fix
     base = free_base_port(REDIS_OFFSETS)
-    assert redis.ports(base) == Finding("redis ports", "ok", f"{base} to {base + 22} are free for the lab")
+    assert redis.ports(base) == Finding("redis ports", "ok", f"{base} to {base + 60} are free for the lab")
     with socket.create_server(("127.0.0.1", base + 21)):
         taken = redis.ports(base)
     assert (taken.state, taken.fix.rsplit(": ", 1)[1]) == ("warn", "chaos drills lab up redis --base-port PORT")
     assert not state.exists()
+
+
+def test_what_a_feature_server_lacks(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(environment.VARIABLE, raising=False)
+    found = redis.feast()
+    assert (found.state, found.fix) == ("warn", "run 'chaos drills lab prepare feast' once, with a network.")
+    assert not cache.parents[1].exists()
+    monkeypatch.setenv(environment.VARIABLE, "/usr/bin/python3")
+    assert redis.feast().detail == "an environment of its own is there (CHAOSDRILLS_FEAST_PYTHON)"
 
 
 def test_what_others_left(state: Path) -> None:

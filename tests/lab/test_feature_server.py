@@ -9,7 +9,7 @@ import pytest
 
 from chaosdrills.errors import UsageError
 from chaosdrills.feast.settings import Settings
-from chaosdrills.host.nodes import Cluster, load
+from chaosdrills.host.nodes import Cluster, load, start_node
 from chaosdrills.host.processes import stop, this_process, wait_until
 from chaosdrills.lab import feature_server, lifecycle, redis
 from tests.conftest import REDIS_OFFSETS, free_base_port
@@ -57,6 +57,15 @@ def test_a_lab_with_it_will_do_where_none_was_asked_for(feast_lab: Cluster) -> N
     assert lifecycle.up("redis", {}, owner=this_process()).nodes[-1].kind == "feature-server"
 
 
+def test_one_that_was_killed_comes_back_with_the_same_store(feast_lab: Cluster) -> None:
+    process = feast_lab.node(feature_server.NODE_ID).process
+    assert process is not None
+    stop([process], 0)
+    assert wait_until(lambda: start_node("redis", feature_server.NODE_ID), 20), "its port is free when its worker ended"
+    assert wait_until(lambda: not redis.awaited(feast_lab), 60, 0.2), redis.awaited(feast_lab)
+    assert served(feast_lab) == SERVED
+
+
 def test_it_is_not_well_while_no_feature_is_served(feast_lab: Cluster) -> None:
     ask(feast_lab, primary(feast_lab), "FLUSHALL")
     health = redis.configuration(feast_lab)["feast_url"].replace(feature_server.PATH, "/health")
@@ -69,10 +78,13 @@ def test_it_is_not_well_while_no_feature_is_served(feast_lab: Cluster) -> None:
 
 
 def test_one_that_is_gone_is_missed(feast_lab: Cluster) -> None:
-    node = feast_lab.node(feature_server.NODE_ID)
+    running = load("redis")
+    assert running is not None
+    node = running.node(feature_server.NODE_ID)
     assert node.process is not None
     stop([node.process])
-    assert wait_until(lambda: redis.awaited(feast_lab).startswith("an answer of the feature server ("), 10)
+    missed = "an answer of the feature server ("
+    assert wait_until(lambda: redis.awaited(feast_lab).startswith(missed), 10), redis.awaited(feast_lab)
     found = load("redis")
     assert found is not None
     assert not found.node(feature_server.NODE_ID).alive

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chaosdrills.errors import UsageError
 from chaosdrills.faults.crash_loop import CrashLoop
 from chaosdrills.faults.node import node_target
 from chaosdrills.host import nodes
@@ -81,6 +82,16 @@ def test_in_a_crash_loop_one_waits_longer_and_longer_and_one_storms(lab: Cluster
     count = page.look(5).count
     assert count >= 20 if storms else count <= 5
     page.close()
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("lab", [BACKOFF], indirect=True)
+def test_a_lab_with_a_healer_is_not_one_with_another(lab: Cluster) -> None:
+    where = {"base_port": lab.options["base_port"]}
+    assert lifecycle.up("redis", {**where, "healer": "backoff"}, owner=this_process()).nodes[6].kind == "healer"
+    for asked, why in (({"healer": "storm"}, "backoff, not storm"), ({}, "backoff, not none")):
+        with pytest.raises(UsageError, match=rf"another healer: {why}\."):
+            lifecycle.up("redis", {**where, **asked}, owner=this_process())
 
 
 @pytest.mark.lab

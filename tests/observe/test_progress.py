@@ -26,6 +26,7 @@ POLLED = {
     "shop": {"good": False, "bad_s": 3.2, "why": "status 503"},
     "new": {"good": None, "bad_s": 0.0, "why": ""},
 }
+WATCHED = {"healer": {"count": 4, "why": ""}, "new": {"count": None, "why": "no answer yet"}}
 POLLED_LINE = "app good | shop bad for 3 s (status 503) | new not polled yet"
 
 
@@ -56,6 +57,10 @@ class Drill:
             "wait | 7 s since the fault | 12 acks/s | 188 bad/s | a stream silent for 4 s | data 3.9 s old",
         ),
         (Drill({**CALM, "endpoints": POLLED}), f"watch | 200 acks/s | data 0.0 s old | {POLLED_LINE}"),
+        (
+            Drill({**CALM, "watches": WATCHED}),
+            "watch | 200 acks/s | data 0.0 s old | healer counts 4 | new not seen (no answer yet)",
+        ),
         (Drill(None, "wait", 6.6), "wait | 7 s since the fault | no figures"),
         (Drill(CALM, "w" * 36), f"{'w' * 36} | 200 acks/s | data 0.0 s old"),
         (Drill(CALM, "w" * 37), f"{'w' * 35}… | 200 acks/s | data 0.0 s old"),

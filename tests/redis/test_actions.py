@@ -17,6 +17,7 @@ from chaosdrills.host.processes import is_paused, wait_until
 from chaosdrills.host.sockets import accepts
 from chaosdrills.lab import redis as lab_redis
 from chaosdrills.redis import actions, preview, probes
+from chaosdrills.redis.finding import fields_of
 from chaosdrills.redis.roles import choose
 from chaosdrills.redis.way import way_of
 from tests.lab.redis_nodes import primary
@@ -155,6 +156,32 @@ def test_a_lost_quorum_keeps_anybody_from_being_promoted(lab: Cluster, marks: Ma
     assert [name for name, _ in marks] == NAMES
 
 
+def priorities(lab: Cluster) -> list[set[int]]:
+    """Those of the replicas, as each sentinel knows them."""
+    known = []
+    for node in (it for it in lab.nodes if it.kind == "sentinel"):
+        session = way_of(settings(lab), {}).sentinel(node.endpoint)
+        replicas = session.do("SENTINEL", "REPLICAS", "drill", timeout_s=5)
+        known.append({int(fields_of(it)["slave-priority"]) for it in replicas})
+        session.close()
+    return known
+
+
+def test_the_standby_is_whom_sentinel_promotes(lab: Cluster, marks: Marks) -> None:
+    configured, replicas = settings(lab), [it for it in lab.nodes if it.kind == "redis" and it.id != primary(lab)]
+    for node, priority in zip(replicas, (50, 0), strict=True):
+        redis.Redis.from_url(f"redis://{node.endpoint}").config_set("replica-priority", priority)
+    try:
+        (chosen,) = choose("standby", -1, way_of(configured, {}), lab)
+        assert (chosen.node_id, chosen.label) == (replicas[0].id, f"node {replicas[0].id} (standby)")
+        assert wait_until(lambda: all(50 in known for known in priorities(lab)), 30), "they ask every ten seconds"
+        assert actions.fail_over(False, 30, configured)["after"] == replicas[0].endpoint
+    finally:
+        for node in replicas:
+            redis.Redis.from_url(f"redis://{node.endpoint}").config_set("replica-priority", 100)
+    actions.wait_whole(60, configuration=configured)
+
+
 def test_sentinel_fails_over_when_it_is_asked(lab: Cluster, marks: Marks) -> None:
     configured, leads = settings(lab), lab.node(primary(lab)).endpoint
     moved = actions.fail_over(False, 30, configured)
@@ -223,7 +250,7 @@ def test_a_lab_fault_hits_nothing_but_the_lab_and_a_command_any_redis(lab: Clust
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"role": "leader"}, "there is no role 'leader'.*primary, replica, sentinel, sentinels, id"),
+        ({"role": "leader"}, "there is no role 'leader'.*primary, standby, replica, sentinel, sentinels, id"),
         ({"role": "id"}, "the role 'id' needs 'node_id'"),
         ({"role": "id", "node_id": 9}, "the redis lab has no node 9"),
         ({"target": "cloud"}, "target is 'cloud'"),

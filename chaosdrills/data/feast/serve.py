@@ -1,8 +1,12 @@
 """Serves the repository in the folder where it is run, as `feast serve` does: the lab's feature server.
 
-The first time it materialises the sources. Arguments: the port.
+The first time it materialises the sources. Its worker ends with it, however it ends: nobody else would serve at its
+port. Arguments: the port.
 """
 
+import ctypes
+import os
+import signal
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,6 +16,7 @@ from feast import FeatureStore
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE_S = 30.0
+PR_SET_PDEATHSIG = 1
 
 
 def materialise(store: FeatureStore) -> None:
@@ -27,6 +32,8 @@ def materialise(store: FeatureStore) -> None:
 
 
 def main(port: int) -> None:
+    libc = ctypes.CDLL(None)
+    os.register_at_fork(after_in_child=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
     store = FeatureStore(repo_path=".")
     materialise(store)
     store.serve(host="127.0.0.1", port=port, type_="http", no_access_log=True, workers=1, metrics=False)
