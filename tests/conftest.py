@@ -19,19 +19,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has started the
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
 POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41, 50, 51, 60, 70, 71, 90)  # of one on any network
 REDIS_OFFSETS = (*(first + node for first in (0, 20, 40, 50, 70) for node in range(3)), 60)  # of one on any network
-PORTS_OF_A_WORKER = 2400
+PORTS_OF_A_WORKER = 1400
+WORKERS = 7  # the Makefile's
 OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 
 
 def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
     """A base port for a Kafka lab whose ports are free now, below the range the kernel hands out itself.
 
-    Each of up to five pytest-xdist workers looks in a range of its own: two must not find the same ports free. Those of
-    another pytest beside have the numbers from `TESTS_LANE` on.
+    Each of up to `WORKERS` pytest-xdist workers looks in a range of its own: two must not find the same ports free.
+    Those of another pytest beside have the numbers from `TESTS_LANE` on.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + int(os.environ.get("TESTS_LANE", 0))
-    first = 20000 + worker % 5 * PORTS_OF_A_WORKER
-    begin = os.getpid() % 6 * 200  # other runs of the tests on this machine
+    first = 20000 + worker % WORKERS * PORTS_OF_A_WORKER
+    begin = os.getpid() % 7 * 200  # other runs of the tests on this machine
     for step in range(0, PORTS_OF_A_WORKER, 200):
         base = first + (begin + step) % PORTS_OF_A_WORKER
         if all(is_free(base + offset) for offset in offsets):
@@ -46,6 +47,8 @@ LONGEST = (
     "timescaledb/test_isolation.py",
     "timescaledb/test_registers.py",
     "lab/test_timescaledb_experiments.py",
+    "lab/test_redis_experiments.py",
+    "lab/test_feast_experiments.py",
     "lab/test_timescaledb_lab.py",
     "lab/test_application.py",
     "redis/test_actions.py",

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chaosdrills.feast.environment import Environment, find_environment
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.lab import feast_repository, redis
-from tests.observe.observed import Observed
+from tests.observe.observed import Observed, observing
 from tests.redis.servers import Process, Start, starting
 
 WORKLOAD = "chaosdrills.feast.workload:FeaturesWorkload"
@@ -48,16 +47,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 def start_drill(tmp_path: Path) -> Iterator[StartDrill]:
     """Starts observers, with the workload's `url` and its other arguments; ends them all."""
-    drills = []
-
-    def start(url: str, **more: Any) -> Observed:
-        drills.append(Observed("redis", WORKLOAD, tmp_path, url=url, **more))
-        return drills[-1]
-
-    yield start
-    for drill in drills:
-        drill.session.close()
-        assert not drill.session.alive
+    with observing("redis", WORKLOAD, tmp_path) as begin:
+        yield lambda url, **more: begin(url=url, **more)
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """The environment of Feast's own: how it is made, and that nothing half made is ever taken for one."""
 
 import os
+import signal
 import subprocess
 import sys
-import textwrap
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,19 +58,36 @@ def test_two_at_once_make_one(cache: Path) -> None:
     assert len([line for line in said if line.startswith("making")]) == 1
 
 
-def test_one_that_was_killed_half_way_is_none(cache: Path) -> None:
-    script = textwrap.dedent("""
-        from chaosdrills.feast import environment
-        environment.WANTED, environment.TRIAL = "pip", "import time; time.sleep(600)"
-        environment.find_environment(print)
-    """)
-    maker = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+ENDLESS = """
+from chaosdrills.feast import environment
+environment.WANTED = "pip"
+environment.TRIAL = "from pathlib import Path; Path('tried').touch(); import time; time.sleep(600)"
+environment.find_environment(print)
+"""
+
+
+def stopped_half_way(folder: Path, signum: int) -> None:
+    """Begin to make one, and end whoever does it by a signal."""
+    maker = subprocess.Popen([sys.executable, "-c", ENDLESS], cwd=folder, start_new_session=True)
     try:
-        assert wait_until(lambda: list(cache.glob(f"{STAGING}*/made/bin/python")) != [], 60)
+        assert wait_until((folder / "tried").exists, 60)
+        maker.send_signal(signum)
+        maker.wait(30)
     finally:
-        os.killpg(maker.pid, 9)
-        maker.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(maker.pid, signal.SIGKILL)
+
+
+def test_ctrl_c_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+    stopped_half_way(tmp_path, signal.SIGINT)
     assert not is_made()
+    assert made(cache) == []
+
+
+def test_one_that_was_killed_half_way_is_none(cache: Path, tmp_path: Path) -> None:
+    stopped_half_way(tmp_path, signal.SIGKILL)
+    assert not is_made()
+    assert made(cache)[0].startswith(STAGING)
     find_environment(lambda _: None)
     assert len(made(cache)) == 1
     assert not made(cache)[0].startswith(STAGING)

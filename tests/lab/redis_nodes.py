@@ -1,13 +1,15 @@
-"""What the nodes of a Redis lab say to the drill's user."""
+"""A lab of Redis for tests, and what its nodes say to the drill's user."""
 
 from typing import Any
 
 from chaosdrills.host.nodes import Cluster
-from chaosdrills.host.processes import wait_until
+from chaosdrills.host.processes import this_process, wait_until
 from chaosdrills.host.scopes import SENTINEL
-from chaosdrills.lab import redis
+from chaosdrills.lab import lifecycle, redis
 from chaosdrills.redis.client import ConnectionRefused, ServerError, Session
 from chaosdrills.redis.url import RedisUrl
+from tests.conftest import REDIS_OFFSETS, free_base_port
+from tests.lab.shipped import Reached
 
 MASTER = "drill"
 
@@ -48,3 +50,9 @@ def primary_by(cluster: Cluster, sentinel_id: int) -> str:
 def wait_whole(cluster: Cluster, timeout_s: float = 60) -> None:
     """Wait until the lab says of itself that it can be used."""
     assert wait_until(lambda: not redis.awaited(cluster), timeout_s, 0.1), redis.awaited(cluster)
+
+
+def start_lab(options: dict[str, Any]) -> Reached:
+    """A lab with these options for this process's time, for `tests.lab.shipped.Labs`."""
+    cluster = lifecycle.up("redis", {**options, "base_port": free_base_port(REDIS_OFFSETS)}, owner=this_process())
+    return "", {name.upper(): value for name, value in redis.configuration(cluster).items()}

@@ -3,19 +3,15 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
 from chaosdrills.core.history import Outcome, by_stream
 from chaosdrills.feast.rows import Rows, View
-from chaosdrills.host.processes import this_process
-from chaosdrills.lab import lifecycle
-from chaosdrills.lab import redis as lab
-from tests.conftest import REDIS_OFFSETS, free_base_port
 from tests.drills.chaos import SHORT, WAIT, Experiment, Run, action, control
-from tests.lab.shipped import FULL, Labs, Reached, RunIt, about, actual, experiments_of, running
+from tests.lab.redis_nodes import start_lab
+from tests.lab.shipped import FULL, Labs, RunIt, about, actual, experiments_of, running
 from tests.observe.register_conformance import surely_lost
 from tests.redis.test_workload import at_primary
 
@@ -26,14 +22,9 @@ LOSS, EMPTIED = "feast-online-store-loss", "feast-online-store-emptied"
 EMPTIED_S = 15
 
 
-def _start(options: dict[str, Any]) -> Reached:
-    cluster = lifecycle.up("redis", {**options, "base_port": free_base_port(REDIS_OFFSETS)}, owner=this_process())
-    return "", {name.upper(): value for name, value in lab.configuration(cluster).items()}
-
-
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
-    made = Labs(tmp_path_factory.mktemp("experiments"), _start)
+    made = Labs(tmp_path_factory.mktemp("experiments"), start_lab)
     yield made
     made.end()
 

@@ -1,17 +1,20 @@
 """Feast's feature server as a node of the Redis lab: it serves features, and is not well while it serves none."""
 
 import json
+import sys
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chaosdrills.errors import UsageError
+from chaosdrills.feast.environment import VARIABLE
 from chaosdrills.feast.settings import Settings
 from chaosdrills.host.nodes import Cluster, load, start_node
 from chaosdrills.host.processes import stop, this_process, wait_until
-from chaosdrills.lab import feature_server, lifecycle, redis
+from chaosdrills.lab import feature_server, lifecycle, redis, supervision
 from tests.conftest import REDIS_OFFSETS, free_base_port
 from tests.lab.redis_nodes import ask, primary
 
@@ -110,6 +113,14 @@ def test_the_option_is_true_or_false() -> None:
     assert redis.normalise({})["feast"] is None
     with pytest.raises(UsageError, match="the option feast is 'perhaps'"):
         redis.normalise({"feast": "perhaps"})
+
+
+def test_without_feast_nothing_is_started(own_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, sys.executable)
+    with pytest.raises(UsageError, match=f"{VARIABLE}=.* has no Feast with Redis"):
+        lifecycle.up("redis", {"base_port": free_base_port(REDIS_OFFSETS), "feast": True}, owner=this_process())
+    assert load("redis") is None
+    assert supervision.living("redis") == []
 
 
 @pytest.mark.parametrize("other", ["acl", "tls"])

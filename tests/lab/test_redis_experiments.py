@@ -4,19 +4,16 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis as driver
 
 from chaosdrills.core.history import NS, Outcome, by_stream
-from chaosdrills.host.processes import this_process
-from chaosdrills.lab import lifecycle, redis
 from chaosdrills.redis.finding import PRIMARY, Client
 from chaosdrills.redis.url import RedisUrl
-from tests.conftest import REDIS_OFFSETS, free_base_port
 from tests.drills.chaos import SHORT, Experiment, Run, control
-from tests.lab.shipped import FULL, Labs, Reached, RunIt, about, acks_between, actual, experiments_of, mark_ns, running
+from tests.lab.redis_nodes import start_lab
+from tests.lab.shipped import FULL, Labs, RunIt, about, acks_between, actual, experiments_of, mark_ns, running
 from tests.observe.register_conformance import surely_lost
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -27,14 +24,9 @@ ONE_FAULT = ["fault_begin", "fault_end", "load_end", "drained"]
 HEALED = ["fault_begin", "fault_end", "heal_begin", "heal_end", "load_end", "drained"]
 
 
-def _start(options: dict[str, Any]) -> Reached:
-    cluster = lifecycle.up("redis", {**options, "base_port": free_base_port(REDIS_OFFSETS)}, owner=this_process())
-    return "", {name.upper(): value for name, value in redis.configuration(cluster).items()}
-
-
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
-    made = Labs(tmp_path_factory.mktemp("experiments"), _start)
+    made = Labs(tmp_path_factory.mktemp("experiments"), start_lab)
     yield made
     made.end()
 

@@ -13,11 +13,9 @@ import pytest
 from chaosdrills.core.attempts import Attempts
 from chaosdrills.core.judge import judge
 from chaosdrills.core.stored import limits_of, parameters_of
-from chaosdrills.host.processes import this_process
-from chaosdrills.lab import lifecycle, redis
-from tests.conftest import REDIS_OFFSETS, free_base_port
 from tests.drills.chaos import SHORT, Experiment, Run, control
-from tests.lab.shipped import FULL, Labs, Reached, RunIt, experiments_of, running
+from tests.lab.redis_nodes import start_lab
+from tests.lab.shipped import FULL, Labs, RunIt, experiments_of, running
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -30,15 +28,9 @@ KEPT = {
 }
 
 
-def _start(options: dict[str, Any]) -> Reached:
-    asked = {**options, "base_port": free_base_port(REDIS_OFFSETS)}
-    cluster = lifecycle.up("redis", asked, owner=this_process())
-    return "", {name.upper(): value for name, value in redis.configuration(cluster).items()}
-
-
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
-    made = Labs(tmp_path_factory.mktemp("experiments"), _start)
+    made = Labs(tmp_path_factory.mktemp("experiments"), start_lab)
     yield made
     made.end()
 

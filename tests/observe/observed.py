@@ -1,6 +1,8 @@
 """Observers at work on real servers, for the tests of every workload."""
 
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +61,18 @@ class Observed:
         chosen = writes.select(writes.outcome == outcome)
         streams = range(len(self.history.streams))
         return {stream: set(chosen.seq[chosen.stream == stream].tolist()) for stream in streams}
+
+
+@contextmanager
+def observing(service: str, workload: str, folder: Path) -> Iterator[Callable[..., Observed]]:
+    """Starts observers, with the workload's arguments; ends them all."""
+    drills: list[Observed] = []
+
+    def start(**given: Any) -> Observed:
+        drills.append(Observed(service, workload, folder, **given))
+        return drills[-1]
+
+    yield start
+    for drill in drills:
+        drill.session.close()
+        assert not drill.session.alive

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,7 +9,7 @@ from chaosdrills.host.nodes import Cluster
 from chaosdrills.lab import redis
 from chaosdrills.redis import health
 from chaosdrills.redis.way import way_of
-from tests.observe.observed import Observed
+from tests.observe.observed import Observed, observing
 from tests.redis.servers import BOTH, Group, Start, program, starting
 
 WORKLOAD = "chaosdrills.redis.workload:RedisWorkload"
@@ -43,16 +42,8 @@ def group(start: Start, flavour: str) -> Group:
 @pytest.fixture
 def start_drill(tmp_path: Path) -> Iterator[StartDrill]:
     """Starts observers, with the workload's `url` and its other arguments; ends them all."""
-    drills = []
-
-    def start(url: str, **more: Any) -> Observed:
-        drills.append(Observed("redis", WORKLOAD, tmp_path, url=url, **more))
-        return drills[-1]
-
-    yield start
-    for drill in drills:
-        drill.session.close()
-        assert not drill.session.alive
+    with observing("redis", WORKLOAD, tmp_path) as begin:
+        yield lambda url, **more: begin(url=url, **more)
 
 
 @pytest.fixture
