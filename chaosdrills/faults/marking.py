@@ -4,10 +4,14 @@ This room does not know the observer. The observe control, in the same process, 
 activity used on its own, a heal from the command line) nothing is marked. A marker returns when the mark is on disk.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.host.clock import boottime_ns
+
+logger = logging.getLogger("chaostoolkit")
 
 Marker = Callable[[str, str, int | None], None]
 """(name, label, instant on the record's clock in nanoseconds; None: now) -> on disk, or raises."""
@@ -50,3 +54,15 @@ def mark(name: str, label: str) -> None:
             f"the observer did not record the mark {name} ({label}): {error}",
             "look at the observer's log in the drill's journal folder.",
         ) from error
+
+
+@contextmanager
+def marked(what: str) -> Iterator[None]:
+    """Mark as a fault what has no heal of ours: whoever does it sees to its end, or what is lost is lost.
+
+    No `fault_end` is marked if it fails. Raises `UnavailableError` as `mark` does.
+    """
+    logger.info(f"About to begin the {what}")
+    mark("fault_begin", what)
+    yield
+    mark("fault_end", what)

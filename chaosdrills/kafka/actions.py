@@ -21,6 +21,7 @@ from chaosdrills.faults.heal_log import Entry
 from chaosdrills.faults.healing import alone, heal_outstanding
 from chaosdrills.faults.kill import Kill
 from chaosdrills.faults.node import node_target
+from chaosdrills.faults.own import heal_own
 from chaosdrills.kafka import deeds
 from chaosdrills.observe.actions import refusing, typed
 
@@ -364,7 +365,7 @@ def _hit(deed: str, done: str, given: dict) -> dict:
 
 
 def _healed(configuration: Configuration, wanted: Callable[[Entry], bool]) -> dict:
-    return deeds.healed(str((configuration or {}).get("kafka_bootstrap_servers") or ""), wanted)
+    return heal_own(deeds.SERVICE, str((configuration or {}).get("kafka_bootstrap_servers") or ""), wanted)
 
 
 typed(__name__)

@@ -4,15 +4,12 @@ What needs the driver is imported when it is called: brokers are healed without 
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.faults import injection
 from chaosdrills.faults.command import Command, said
-from chaosdrills.faults.heal_log import Entry
-from chaosdrills.faults.healing import alone, heal_outstanding
-from chaosdrills.faults.lab import is_lab
-from chaosdrills.host.nodes import load
+from chaosdrills.faults.healing import alone
 
 SERVICE = "kafka"
 
@@ -43,19 +40,3 @@ def hit(deed: str, done: str, given: Mapping[str, Any], topic: str) -> dict[str,
     if isinstance(aimed.fault, Command):
         result["output"] = "; ".join(filter(None, (said(each, "inject") for each in aimed.targets)))
     return result
-
-
-def healed(servers: str, wanted: Callable[[Entry], bool]) -> dict[str, Any]:
-    """Heal the entries that are `wanted`: of commands those of this drill, and those of the lab if this is its cluster.
-
-    `servers` are the experiment's, empty if it has none. What an earlier drill left in the lab, or has done elsewhere,
-    is not this drill's to heal, and its marks would be no evidence of it. Raises `UnavailableError` for what is left.
-    """
-    elsewhere = bool(servers) and load(SERVICE) is not None and not is_lab(SERVICE, servers)
-
-    def ours(entry: Entry) -> bool:
-        return entry.mine if entry.fault == Command.name else not (elsewhere or entry.held)
-
-    healing = heal_outstanding(SERVICE, lambda entry: ours(entry) and wanted(entry))
-    healing.demand()
-    return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}

@@ -14,8 +14,10 @@ import time
 
 from chaoslib.types import Configuration, Secrets
 
+from chaosdrills.faults.own import heal_own
 from chaosdrills.observe.actions import refusing, typed
 from chaosdrills.redis import deeds
+from chaosdrills.redis.url import addresses
 
 __all__ = [
     "crash_loop_node",
@@ -223,7 +225,8 @@ def heal_nodes(configuration: Configuration = None, secrets: Secrets = None) -> 
     has something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`.
     """
     with refusing():
-        return deeds.healed(configuration, lambda entry: True)
+        named = addresses(str((configuration or {}).get("redis_url") or ""))
+        return heal_own(deeds.SERVICE, ",".join(sorted(named)))
 
 
 def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:

@@ -5,18 +5,13 @@ What needs the driver is imported when it is called: nodes are healed without on
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chaosdrills.errors import UnavailableError, UsageError
 from chaosdrills.faults import injection, marking
 from chaosdrills.faults.command import Command, said
-from chaosdrills.faults.heal_log import Entry
-from chaosdrills.faults.healing import alone, heal_outstanding
-from chaosdrills.faults.lab import is_lab
-from chaosdrills.host.nodes import load
-from chaosdrills.redis.url import addresses
+from chaosdrills.faults.healing import alone
 
 if TYPE_CHECKING:
     from chaosdrills.redis.finding import Client
@@ -56,7 +51,7 @@ def fail_over(client: "Client", coordinated: bool, timeout_s: float) -> dict[str
     with alone():
         before = leader_of(client)
         what = f"{'coordinated ' if coordinated else ''}failover from {before} by Sentinel"
-        with _marked(what):
+        with marking.marked(what):
             by = sentinels.fail_over(client, coordinated)
             after = _other_leader(client, before, timeout_s)
     return {"failed_over": 1, "before": before, "after": after, "by": by, "what": what}
@@ -72,20 +67,11 @@ def flush_all(client: "Client", allow: str, foreign_ok: bool) -> dict[str, Any]:
             toll = flushing.allowed(client, session, allow, foreign_ok)
             what = f"FLUSHALL on {toll.address}"
             logger.info(f"About to flush {toll}")
-            with _marked(what):
+            with marking.marked(what):
                 flushing.flush(session)
         finally:
             session.close()
     return {"flushed": 1, "address": toll.address, "keys": toll.keys, "foreign": toll.foreign, "what": what}
-
-
-@contextmanager
-def _marked(what: str) -> Iterator[None]:
-    """Mark as a fault what has no heal: the Redis itself comes through it, or what was lost is lost."""
-    logger.info(f"About to begin the {what}")
-    marking.mark("fault_begin", what)
-    yield
-    marking.mark("fault_end", what)
 
 
 def require_sentinels(client: "Client") -> None:
@@ -123,20 +109,3 @@ def _other_leader(client: "Client", before: str, timeout_s: float) -> str:
         if time.monotonic() >= deadline:
             raise UnavailableError(f"{before} still leads after {timeout_s:g} s.", "look at the sentinels' logs.")
         time.sleep(POLL_S)
-
-
-def healed(configuration: Mapping[str, Any] | None, wanted: Callable[[Entry], bool]) -> dict[str, Any]:
-    """Heal the entries that are `wanted`: of commands those of this drill, and those of the lab if this is its Redis.
-
-    What an earlier drill left in the lab, or has done elsewhere, is not this drill's to heal, and its marks would be no
-    evidence of it. Raises `UnavailableError` for what is left.
-    """
-    named = ",".join(sorted(addresses(str((configuration or {}).get("redis_url") or ""))))
-    elsewhere = bool(named) and load(SERVICE) is not None and not is_lab(SERVICE, named)
-
-    def ours(entry: Entry) -> bool:
-        return entry.mine if entry.fault == Command.name else not (elsewhere or entry.held)
-
-    healing = heal_outstanding(SERVICE, lambda entry: ours(entry) and wanted(entry))
-    healing.demand()
-    return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}

@@ -1,17 +1,15 @@
 """What the actions on a Redis would hit now, for `chaos drills preview`: asks who is there, changes nothing."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.core.values import truth
 from chaosdrills.errors import DrillError
-from chaosdrills.faults.fault import Fault, Target
-from chaosdrills.faults.network import FROM, NetworkFault
-from chaosdrills.faults.node import NodeFault, victims_of
+from chaosdrills.faults.foresight import described, means_of
+from chaosdrills.faults.network import FROM
 from chaosdrills.redis import deeds, flushing, overview, targeting
 from chaosdrills.redis.finding import Client
-from chaosdrills.redis.roles import Chosen, require_role
+from chaosdrills.redis.roles import require_role
 from chaosdrills.redis.targeting import LAB, Means
 
 DEEDS = {f"{deed}_node": deed for deed in targeting.DEEDS}
@@ -65,31 +63,13 @@ def _hit(
     require_role(role, node_id)
     if to_come and means.target == LAB:
         return {
-            "then": f"{WHO[role]}, as it is then; by {_signal(deed)}{_from(deed, means)} on the lab",
+            "then": f"{WHO[role]}, as it is then; by {means_of(targeting.DEEDS[deed])}{_from(deed, means)} on the lab",
             "bounds": [LAB_ONLY],
         }
     aimed = targeting.aim(deed, role, node_id, means, client)
-    hits = [_described(aimed.fault, *pair) for pair in zip(aimed.targets, aimed.chosen, strict=True)]
+    pairs = zip(aimed.targets, aimed.chosen, strict=True)
+    hits = [described(aimed.fault, target, it.node_id, it.address) for target, it in pairs]
     return {"hits": hits, "bounds": [LAB_ONLY] if means.target == LAB else _bounds(means, len(hits))}
-
-
-def _described(fault: Fault, target: Target, chosen: Chosen) -> dict[str, Any]:
-    handle = target.handle
-    hit = {
-        "broker": chosen.node_id,
-        "noun": "node",
-        "address": chosen.address,
-        "why": target.label,
-        "check": shlex.join(handle.get("check", [])),
-    }
-    if isinstance(fault, NodeFault):
-        processes = " and ".join(str(it.pid) for it in victims_of(target))
-        heal = f"node {chosen.node_id} of the lab is {fault.mended}, if it does not run"
-        return hit | {"by": f"{fault.sends.name} to process {processes}{fault.besides}", "heal": heal}
-    if isinstance(fault, NetworkFault):
-        by = f"{fault.describe(target)}, by the {handle['network']} network of the lab"
-        return hit | {"by": by, "heal": "the cut is lifted"}
-    return hit | {"by": shlex.join(handle["inject"]), "heal": shlex.join(handle["heal"])}
 
 
 def _planned(client: Client, to_come: bool) -> str:
@@ -116,11 +96,6 @@ def _bounds(means: Means, count: int) -> list[str]:
     degraded = "a degraded Redis too (degraded_ok)" if means.degraded_ok else "no degraded Redis"
     nodes = "one node" if count == 1 else f"{count} nodes"
     return [nodes, degraded, f"{means.timeout_s:g} s for each command (timeout_s)"]
-
-
-def _signal(deed: str) -> str:
-    fault = targeting.DEEDS[deed]
-    return f"{fault.sends.name}{fault.besides}" if isinstance(fault, NodeFault) else fault.name
 
 
 def _from(deed: str, means: Means) -> str:

@@ -14,6 +14,7 @@ import time
 
 from chaoslib.types import Configuration, Secrets
 
+from chaosdrills.faults.own import heal_own
 from chaosdrills.observe.actions import refusing, typed
 from chaosdrills.timescaledb import deeds
 
@@ -168,7 +169,7 @@ def heal_nodes(configuration: Configuration = None, secrets: Secrets = None) -> 
     it has something to do. Returns when they accept connections, with `{"healed": 1, "nothing_to_do": 0}`.
     """
     with refusing():
-        return deeds.healed(configuration, lambda entry: True)
+        return heal_own(deeds.SERVICE, deeds.addresses_of((configuration or {}).get("timescaledb_dsn")))
 
 
 def wait_whole(timeout_s: float = 120.0, configuration: Configuration = None, secrets: Secrets = None) -> dict:

@@ -5,18 +5,14 @@ What needs the driver is imported when it is called: nodes are healed without on
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chaosdrills.errors import UnavailableError
 from chaosdrills.faults import injection, marking
 from chaosdrills.faults.command import Command, said
-from chaosdrills.faults.heal_log import Entry
-from chaosdrills.faults.healing import alone, heal_outstanding
-from chaosdrills.faults.lab import is_lab
+from chaosdrills.faults.healing import alone
 from chaosdrills.faults.pause import Pause
-from chaosdrills.host.nodes import load
 
 if TYPE_CHECKING:
     from chaosdrills.timescaledb.patroni import Patroni
@@ -72,7 +68,7 @@ def switch_over(way: "Way", candidate: str, timeout_s: float) -> dict[str, Any]:
         if candidate:
             patroni.member(candidate)
         what = f"switchover from {before}" + (f" to {candidate}" if candidate else "")
-        with _marked(what):
+        with marking.marked(what):
             patroni.switch_over(before, candidate, timeout_s)
             after = _other_leader(patroni, before, timeout_s)
     return {"switched": 1, "before": before, "after": after, "what": what}
@@ -83,7 +79,7 @@ def restart(way: "Way", role: str, node_id: int, timeout_s: float) -> dict[str, 
     with alone():
         name, label = _member_in(way, role, node_id)
         what = f"restart of PostgreSQL on {label}"
-        with _marked(what):
+        with marking.marked(what):
             said_of_it = way.its_patroni.restart(name, timeout_s)
     return {"restarted": 1, "member": name, "what": what, "said": said_of_it}
 
@@ -93,18 +89,9 @@ def reinitialise(way: "Way", role: str, node_id: int, timeout_s: float) -> dict[
     with alone():
         name, label = _member_in(way, role, node_id)
         what = f"reinitialisation of {label}"
-        with _marked(what):
+        with marking.marked(what):
             said_of_it = way.its_patroni.reinitialise(name, timeout_s)
     return {"reinitialised": 1, "member": name, "what": what, "said": said_of_it}
-
-
-@contextmanager
-def _marked(what: str) -> Iterator[None]:
-    """Mark as a fault what Patroni does, who undoes it himself: it has no heal."""
-    logger.info(f"About to begin the {what}")
-    marking.mark("fault_begin", what)
-    yield
-    marking.mark("fault_end", what)
 
 
 def _member_in(way: "Way", role: str, node_id: int) -> tuple[str, str]:
@@ -137,24 +124,7 @@ def _other_leader(patroni: "Patroni", before: str, timeout_s: float) -> str:
         time.sleep(POLL_S)
 
 
-def healed(configuration: Mapping[str, Any] | None, wanted: Callable[[Entry], bool]) -> dict[str, Any]:
-    """Heal the entries that are `wanted`: of commands those of this drill, and those of the lab if this is its cluster.
-
-    What an earlier drill left in the lab, or has done elsewhere, is not this drill's to heal, and its marks would be no
-    evidence of it. Raises `UnavailableError` for what is left.
-    """
-    servers = _addresses((configuration or {}).get("timescaledb_dsn"))
-    elsewhere = bool(servers) and load(SERVICE) is not None and not is_lab(SERVICE, servers)
-
-    def ours(entry: Entry) -> bool:
-        return entry.mine if entry.fault == Command.name else not (elsewhere or entry.held)
-
-    healing = heal_outstanding(SERVICE, lambda entry: ours(entry) and wanted(entry))
-    healing.demand()
-    return {"healed": healing.count("healed"), "nothing_to_do": healing.count("nothing to do")}
-
-
-def _addresses(dsn: object) -> str:
+def addresses_of(dsn: object) -> str:
     """The servers of an experiment; nothing where it names none, or the driver is not installed."""
     if not isinstance(dsn, str) or not dsn:
         return ""

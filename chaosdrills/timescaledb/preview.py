@@ -1,13 +1,13 @@
 """What the actions on PostgreSQL nodes would hit now, for `chaos drills preview`: asks the cluster, changes nothing."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from chaosdrills.errors import DrillError
 from chaosdrills.faults.disk import LoseDisk
-from chaosdrills.faults.network import FROM, NetworkFault
-from chaosdrills.faults.node import NodeFault, node_of, victims_of
+from chaosdrills.faults.foresight import described, means_of
+from chaosdrills.faults.network import FROM
+from chaosdrills.faults.node import node_of
 from chaosdrills.timescaledb import health, sender, targeting
 from chaosdrills.timescaledb.roles import require_role
 from chaosdrills.timescaledb.targeting import POSTMASTER, Aim, Means
@@ -70,25 +70,8 @@ def _hit(deed: str, given: Mapping[str, Any], secrets: Mapping[str, Any], way: W
 
 
 def _described(aimed: Aim) -> dict[str, Any]:
-    handle, chosen = aimed.target.handle, aimed.chosen
-    hit = {
-        "broker": chosen.node_id,
-        "noun": "node",
-        "address": chosen.address,
-        "why": aimed.target.label,
-        "check": shlex.join(handle.get("check", [])),
-    }
-    if isinstance(aimed.fault, NodeFault):
-        processes = " and ".join(str(it.pid) for it in victims_of(aimed.target))
-        heal = f"node {chosen.node_id} of the lab is {aimed.fault.mended}, if it does not run"
-        return hit | {"by": f"{aimed.fault.sends.name} to process {processes}{_and_data(aimed)}", "heal": heal}
-    if isinstance(aimed.fault, NetworkFault):
-        return hit | {"by": f"{aimed.fault.describe(aimed.target)}, {_cut_by(handle)}", "heal": "the cut is lifted"}
-    return hit | {"by": shlex.join(handle["inject"]), "heal": shlex.join(handle["heal"])}
-
-
-def _cut_by(handle: Mapping[str, Any]) -> str:
-    return f"by the {handle['network']} network of the lab"
+    chosen = aimed.chosen
+    return described(aimed.fault, aimed.target, chosen.node_id, chosen.address, _and_data(aimed))
 
 
 def _and_data(aimed: Aim) -> str:
@@ -120,8 +103,7 @@ def _bounds(means: Means) -> list[str]:
 
 def _signal(deed: str) -> str:
     fault = targeting.DEEDS[deed]
-    signal = fault.sends.name if isinstance(fault, NodeFault) else fault.name
-    return f"{signal} and removal of its data" if isinstance(fault, LoseDisk) else signal
+    return f"{means_of(fault)} and removal of its data" if isinstance(fault, LoseDisk) else means_of(fault)
 
 
 def _from(deed: str, means: Means) -> str:

@@ -1,19 +1,12 @@
 """docs/kafka.md names every Kafka activity, with an example that `chaos validate` accepts."""
 
-import json
-import re
-from pathlib import Path
-from typing import Any
-
 import pytest
 from chaoslib.exceptions import InvalidActivity
 from chaoslib.experiment import ensure_experiment_is_valid
 
-from chaosdrills import discover
+from tests.activity_pages import Page
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "kafka.md").read_text()
-BLOCKS = [json.loads(text) for text in re.findall(r"^```json\n(.*?)^```", PAGE, re.S | re.M)]
-EXAMPLES = {block["provider"]["func"]: block for block in BLOCKS if "provider" in block}
+PAGE = Page("kafka")
 
 
 @pytest.fixture(autouse=True)
@@ -23,45 +16,18 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_PASSWORD", "a word")
 
 
-def experiment(example: dict[str, Any]) -> dict[str, Any]:
-    """A whole experiment around an example, and the configuration that the page shows."""
-    (configured,) = [block for block in BLOCKS if "configuration" in block]
-    probes, method = ([example], []) if example["type"] == "probe" else ([], [example])
-    return {
-        "title": "An example",
-        "description": "From the page.",
-        **configured,
-        "steady-state-hypothesis": {"title": "All is well", "probes": probes},
-        "method": method,
-    }
-
-
 def test_every_activity_that_is_discovered_has_its_heading_and_one_example() -> None:
-    listed = {each["name"]: each["type"] for each in discover()["activities"] if ".kafka." in each["mod"]}
-    assert {name: example["type"] for name, example in EXAMPLES.items()} == listed
-    assert sorted(re.findall(r"^### `(\w+)`$", PAGE, re.M)) == sorted(listed)
-    assert len([block for block in BLOCKS if "provider" in block]) == len(listed)
+    PAGE.require_all()
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", PAGE.examples)
 def test_the_example_is_valid(name: str) -> None:
-    ensure_experiment_is_valid(experiment(EXAMPLES[name]))
+    ensure_experiment_is_valid(PAGE.experiment(name))
+    PAGE.require_target(name)
 
 
 def test_what_is_not_valid_is_found() -> None:
-    broken = json.loads(json.dumps(EXAMPLES["brokers"]))
-    broken["provider"]["arguments"] = {"colour": "red"}
+    broken = Page("kafka")
+    broken.examples["brokers"]["provider"]["arguments"] = {"colour": "red"}
     with pytest.raises(InvalidActivity):
-        ensure_experiment_is_valid(experiment(broken))
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_a_tolerance_looks_at_what_the_activity_answers(name: str) -> None:
-    """Its target is a key of the answer that the activity's own help shows."""
-    example = EXAMPLES[name]
-    if example["type"] == "probe":
-        tolerance = example["tolerance"]
-        key = tolerance["target"]
-        listed = [each for each in discover()["activities"] if ".kafka." in each["mod"]]
-        (doc,) = [each["doc"] for each in listed if each["name"] == name]
-        assert f'"{key}":' in doc
+        ensure_experiment_is_valid(broken.experiment("brokers"))
