@@ -57,12 +57,12 @@ class Arguments:
     below n it is unknown. `wait_timeout_s`: how long WAIT may take. `connections`: how many, each a stream of a ledger.
     `old_connections`: how many more that stay at the address of the first primary, whoever leads later, as clients do
     that ask nobody: streams "old-0" and so on of a ledger. `pipeline`: how many writes a connection may have sent that
-    are not answered yet. `payload_bytes`: of each value. `client`: ``watchful``, or ``plain``, as redis-py and Feast
-    are by default: no limit to an answer, and who leads is asked only where there is no connection. `connect_timeout_s`
-    bounds connecting to one server, `answer_timeout_s` the wait for an answer, after which the connection is given up.
-    `read_from`: ``replica``, ``primary`` or ``nothing``: where it is looked how fresh data is (default ``replica``), or
-    where registers are read (default ``primary``), `reads_per_s` a second. `retire_s`: for how long a register is
-    written to. `keep_keys`: the drill's keys stay. `secrets`: the experiment's, group redis.
+    are not answered yet. `payload_bytes`: of each value. `client`: ``watchful``, or ``plain``, as redis-py before 8 and
+    Feast are by default: no limit to an answer, and who leads is asked only where there is no connection.
+    `connect_timeout_s` bounds connecting to one server, `answer_timeout_s` the wait for an answer, after which the
+    connection is given up. `read_from`: ``replica``, ``primary`` or ``nothing``: where it is looked how fresh data is
+    (default ``replica``), or where registers are read (default ``primary``), `reads_per_s` a second. `retire_s`: for
+    how long a register is written to. `keep_keys`: the drill's keys stay. `secrets`: the experiment's, group redis.
     """
 
     url: str = field(repr=False)
