@@ -5,7 +5,8 @@ turn up later. Then all keys are scanned: SCAN finds every key that is there fro
 order, so survivors are given in that of their seqs.
 
 A server that leads no longer at the end, keys that were evicted, and keys that expire, cannot tell what is lost: these
-are errors; so are two servers that lead, where nobody says which of them counts.
+are errors. So are two servers that lead: a sentinel that was cut off names the old one for a while, which still has
+what the next one has not. Through Sentinel, it is waited for the end of that.
 """
 
 import logging
@@ -19,17 +20,19 @@ from chaosdrills.host.clock import boottime_ns
 from chaosdrills.observe.workload import Progress, Survivors
 from chaosdrills.redis import keys
 from chaosdrills.redis.client import ConnectionRefused, Reply, ServerError, Session
-from chaosdrills.redis.finding import PRIMARY, REPLICA, Client, why_not
+from chaosdrills.redis.finding import PRIMARY, Client
 from chaosdrills.redis.info import Info
 from chaosdrills.redis.layout import Layout, Place
-from chaosdrills.redis.url import LIST
-from chaosdrills.redis.watcher import Watcher
+from chaosdrills.redis.url import SENTINEL
+from chaosdrills.redis.watcher import Watcher, look
 
 logger = logging.getLogger(__name__)
 
 BATCH = 1_000
 GONE_S = 2.0
 POLL_S = 0.05
+SAY_S = 1.0  # what is left of the time, so that it is told what is in the way
+DEMOTED_S = 30.0  # a primary that Sentinel has replaced is made a replica some 10 s after it is heard of again
 
 
 class ReadBack:
@@ -47,10 +50,9 @@ class ReadBack:
         """The survivors of each stream in turn. Raises `DrillError` if the end is not reached in time."""
         deadline = time.monotonic() + timeout_s
         progress("reading back: looking for the primary")
-        session = self._client.find(PRIMARY, timeout_s, patient=True)
+        session = self._only_primary(deadline)
         try:
             logger.info("reads back from %s", session.address)
-            self._require_one_primary(session.address)
             before = self._watcher.look_once(session)
             end_others(session, self._client.application, deadline)
             begun_ns = boottime_ns()
@@ -105,24 +107,37 @@ class ReadBack:
                 "raise maxmemory, or use a maxmemory-policy that begins with volatile, and drill again.",
             )
 
-    def _require_one_primary(self, found: str) -> None:
-        """Raise `UnavailableError` if another server of a plain list leads as well."""
-        if self._client.url.mode != LIST:
-            return
-        for address in self._client.servers():
-            if address != found and self._leads(address):
+    def _only_primary(self, deadline: float) -> Session:
+        """A connection to the one that leads. Raises `UnavailableError` if, at last, another server does as well."""
+        waited_s = DEMOTED_S if self._client.url.mode == SENTINEL else 0.0
+        give_up = min(deadline - SAY_S, time.monotonic() + waited_s)
+        while True:
+            session = self._client.find(PRIMARY, _left(deadline), patient=True)
+            other = self._other_primary(session)
+            if not other:
+                return session
+            session.close()
+            if time.monotonic() >= give_up:
                 raise UnavailableError(
-                    f"two primaries at once: {found}, {address}.",
+                    f"two primaries at once: {session.address}, {other}.",
                     "see which of them is meant, and name no other in REDIS_URL; or name sentinels.",
                 )
+            time.sleep(POLL_S)
 
-    def _leads(self, address: str) -> bool:
+    def _other_primary(self, session: Session) -> str:
+        """The address of another server that leads, if there is one; one may be known by two addresses."""
+        mine = look(session).run_id
+        others = (it for it in self._client.servers() if it != session.address)
+        return next((it for it in others if self._leads(it, mine)), "")
+
+    def _leads(self, address: str, mine: str) -> bool:
         try:
             session = self._client.at(address)
         except ConnectionRefused:
             return False
         try:
-            return why_not(session, PRIMARY) != REPLICA
+            found = look(session)
+            return found.leads and found.run_id != mine
         except ServerError:
             return False
         finally:
