@@ -46,6 +46,7 @@ class Connector(ABC, Generic[M]):
         self._asked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._made: queue.SimpleQueue[M] = queue.SimpleQueue()
         self._last_at: dict[int, float] = {}
+        self._failed_at: dict[int, float] = {}
         self._told_at = 0.0
         self._stop = threading.Event()
         self.descriptor, self._bell = os.pipe()
@@ -98,16 +99,20 @@ class Connector(ABC, Generic[M]):
                 self._connect(stream)
             except DrillError as error:
                 self._tell(error.message)
-                self._asked.put(stream)
+                self._again(stream)
             except Exception:
                 logger.exception("a connection was not made")
-                self._asked.put(stream)
-                self._stop.wait(BREATH_S)
+                self._again(stream)
+
+    def _again(self, stream: int) -> None:
+        self._failed_at[stream] = time.monotonic()
+        self._asked.put(stream)
 
     def _connect(self, stream: int) -> None:
         """Make one, not too soon after the last one of this lane, and hand it over."""
         if time.monotonic() - self._last_at.get(stream, 0.0) < SOON_S:
             self._stop.wait(BREATH_S)
+        self._stop.wait(max(0.0, self._failed_at.get(stream, 0.0) + BREATH_S - time.monotonic()))
         made = self.make(stream)
         self._last_at[stream] = time.monotonic()
         self._made.put(made)

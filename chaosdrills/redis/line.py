@@ -10,7 +10,7 @@ from collections import deque
 from chaosdrills.core.history import Outcome
 from chaosdrills.observe.sending import Lost, Settle
 from chaosdrills.redis.arguments import Acknowledgement
-from chaosdrills.redis.client import CHUNK_BYTES, Parser, Reply, ReplyError, code_of, joined, said
+from chaosdrills.redis.client import CHUNK_BYTES, Parser, Reply, ReplyError, ServerError, code_of, joined, said
 from chaosdrills.redis.connecting import Made
 from chaosdrills.redis.outcomes import NOT_WRITABLE, confirmed, outcome_of
 from chaosdrills.redis.writing import Writing
@@ -114,18 +114,27 @@ class Line:
             raise Lost(str(error.strerror or error)) from error
 
     def _take(self, settle: Settle) -> None:
-        """All answers that have arrived."""
-        for answer in self._parser.answers():
-            if self._outcome is None:
-                self._outcome = outcome_of(answer)
-                self._note(answer)
-                if self._wait:
-                    continue
-            elif not confirmed(answer, self._wanted):
-                self._outcome = Outcome.UNKNOWN if self._outcome is Outcome.OK else self._outcome
-                self._note(answer)
-            settle(self.sent.popleft()[0], self._outcome)
-            self._outcome = None
+        """All answers that have arrived. Raises `Lost` for what answers nothing that was sent."""
+        try:
+            for answer in self._parser.answers():
+                if not self.sent:
+                    raise Lost(f"an answer that nobody waits for: {str(answer)[:80]}")
+                self._understand(answer, settle)
+        except ServerError as error:
+            raise Lost(error.message.rstrip(".")) from error
+
+    def _understand(self, answer: Reply, settle: Settle) -> None:
+        """One answer: that of the oldest write, or of its WAIT."""
+        if self._outcome is None:
+            self._outcome = outcome_of(answer)
+            self._note(answer)
+            if self._wait:
+                return
+        elif not confirmed(answer, self._wanted):
+            self._outcome = Outcome.UNKNOWN if self._outcome is Outcome.OK else self._outcome
+            self._note(answer)
+        settle(self.sent.popleft()[0], self._outcome)
+        self._outcome = None
 
     def _note(self, answer: Reply) -> None:
         """Keep what an error says."""
