@@ -7,7 +7,9 @@ one may have missed is unseen.
 
 Counted is what may lie between the first fault and the end of load, of each sample stream for itself:
 
-- *attempts*, and *judged*: with, for each reset, as many more as were ever seen between two neighbouring looks.
+- *attempts*, and *judged*: with, for each reset, as many more as were ever seen between two neighbouring looks. Where a
+  sample between two looks is not `ok`, and the count has not fallen, a reset may hide all the same (a healer that keeps
+  dying shows the same count in each of its lives): so many more, and the count of before, which may be of another life.
 - *per minute*: on average, and the most that may lie within any 60 s.
 - *silent*: the longest time between neighbouring looks, from the last one before the fault to the end of load. Silent
   for longer than `fresh_s`, or without a look before the fault, the count is a *lower bound*: a reset may hide in it.
@@ -26,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from chaosdrills.core.history import NS, History, Ints, Operations, Outcome, to_ns
+from chaosdrills.core.history import NS, Bools, History, Ints, Operations, Outcome, to_ns
 from chaosdrills.core.parameters import Parameters
 
 FACTOR = 1.5
@@ -51,6 +53,7 @@ class Attempts:
     gaps_ns: tuple[int, ...] = ()
     backs_off: bool | None = None
     resets: int = 0
+    blind: int = 0  # how often it was looked at in vain between two looks that may hide a reset
     silent_ns: int | None = None
     why: str = ""
     doubt: str = ""
@@ -102,7 +105,8 @@ def _measured(
     if not np.any(looks.invoked_ns < span[1]):
         return Attempts(name, why=f"the count of {name} was never seen")
     growth, resets = _growth(looks, span)
-    count = int(growth.counts.sum())
+    hidden = _hidden(looks, samples.invoked_ns[samples.outcome != Outcome.OK], span)
+    count, most = int(growth.counts.sum()), int(growth.counts.max(initial=1))
     silent_ns = _silent_ns(looks.invoked_ns, span)
     doubt = ""
     if looks.invoked_ns[0] > span[0]:
@@ -113,12 +117,13 @@ def _measured(
     return Attempts(
         name,
         count,
-        None if doubt else count + resets * int(growth.counts.max(initial=1)),
+        None if doubt else count + (resets + len(hidden)) * most + int(hidden.sum()),
         count * MINUTE_NS / (span[1] - span[0]),
         _worst_per_min(growth),
         tuple(np.diff(hi_ns).tolist()),
         None if doubt or resets or not _all_seen(samples, span) else _backs_off(lo_ns, hi_ns, *patience),
         resets,
+        len(hidden),
         silent_ns,
         doubt=doubt,
     )
@@ -128,10 +133,22 @@ def _growth(looks: Operations, span: tuple[int, int]) -> tuple[_Growth, int]:
     """What may have been attempted within `span`, and how many resets there were."""
     change = np.diff(looks.seq)
     counts = np.where(change < 0, looks.seq[1:], change)
-    lo_ns, hi_ns = looks.invoked_ns[:-1], np.maximum.accumulate(looks.completed_ns)[1:]
-    inside = (hi_ns > span[0]) & (lo_ns < span[1])
+    lo_ns, (hi_ns, inside) = looks.invoked_ns[:-1], _between(looks, span)
     grown = inside & (counts > 0)
     return _Growth(lo_ns[grown], hi_ns[grown], counts[grown]), int((inside & (change < 0)).sum())
+
+
+def _hidden(looks: Operations, in_vain_ns: Ints, span: tuple[int, int]) -> Ints:
+    """The count before each pair of neighbouring looks that may hide a reset: one between them saw nothing."""
+    so_far = np.searchsorted(np.sort(in_vain_ns), looks.invoked_ns)
+    _, inside = _between(looks, span)
+    return looks.seq[:-1][inside & (np.diff(so_far) > 0) & (np.diff(looks.seq) >= 0)]
+
+
+def _between(looks: Operations, span: tuple[int, int]) -> tuple[Ints, Bools]:
+    """When each look but the first was answered, and whether what it shows as new may have been within `span`."""
+    hi_ns = np.maximum.accumulate(looks.completed_ns)[1:]
+    return hi_ns, (hi_ns > span[0]) & (looks.invoked_ns[:-1] < span[1])
 
 
 def _all_seen(samples: Operations, span: tuple[int, int]) -> bool:

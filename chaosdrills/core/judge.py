@@ -241,7 +241,8 @@ def _judge_attempts(found: Attempts, count: int | None, judged: int | None, most
     if count is None:
         return Finding("unknown", (found.why,))
     anew = f" (it began anew {_many(found.resets, 'time')})" if found.resets else ""
-    why = f"{found.stream} counts {_many(count, 'attempt')}{when}{anew}, {most} are allowed"
+    blind = f" (a restart of it may hide {_many(found.blind, 'time')} where it was not seen)" if found.blind else ""
+    why = f"{found.stream} counts {_many(count, 'attempt')}{when}{anew}{blind}, {most} are allowed"
     if count > most:
         return Finding("missed", (why,))
     return Finding("met" if judged is not None and judged <= most else "unknown", (why,)).blocked(

@@ -86,8 +86,11 @@ class RedisAttempts:
         anew = bool(known) and known[-1] not in found
         before = set(known)
         new = [at for at in found if at not in before]
-        offset_ns, self._count = boottime_ns() - time.time_ns(), 0 if anew else self._count
+        offset_ns, same = boottime_ns() - time.time_ns(), anew and self._count == 1
+        self._count = 0 if anew else self._count
         since = [(round(at_s * NS) + offset_ns, self._count + index) for index, (at_s, _) in enumerate(new, 1)]
+        if same:  # from 1 to 1, as in a list of which only the newest is kept: nothing else would tell
+            since = [(at_ns, 0) for at_ns, _ in since[:1]] + since
         self._count += len(new)
         return Seen(self._count, tuple(since))
 

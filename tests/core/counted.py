@@ -22,13 +22,16 @@ def attempts(samples: list[Json], fault_s: float, end_s: float, fresh_s: float) 
     if not any(look[0] < end for look in looks):
         return {"count": None}
     made: list[Between] = []
-    resets, most = 0, 1
-    for (asked, _, before), (_, answered, after) in pairwise(looks):
+    in_vain = [_exact(it["invoked_s"]) for it in samples if it["outcome"] != "ok"]
+    resets, most, blind = 0, 1, []
+    for (asked, _, before), (next_asked, answered, after) in pairwise(looks):
         between = (asked, answered)
         if not (answered > begin and asked < end):
             continue
         fell = after < before
         resets += fell
+        if not fell and any(asked <= it < next_asked for it in in_vain):
+            blind.append(before)
         new = after if fell else after - before
         most = max(most, new)
         made += [between] * new
@@ -38,7 +41,8 @@ def attempts(samples: list[Json], fault_s: float, end_s: float, fresh_s: float) 
     certain = not bound and not resets and not asked_in_vain
     return {
         "count": len(made),
-        "judged": None if bound else len(made) + resets * most,
+        "judged": None if bound else len(made) + (resets + len(blind)) * most + sum(blind),
+        "blind": len(blind),
         "worst_per_min": max((_within_a_minute(made, first) for first in range(len(made))), default=0),
         "resets": resets,
         "silent": silent,

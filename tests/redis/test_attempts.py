@@ -93,6 +93,9 @@ def test_one_that_is_trimmed_goes_on_and_one_trimmed_too_far_begins_anew(server:
     put(server, "list", 500, 600)
     server.client().ltrim(KEY, 0, 0)
     assert counts(watched.look(2)) == (1, [1]), "600 is left: 500 was never seen"
+    put(server, "list", 700)
+    server.client().ltrim(KEY, 0, 0)
+    assert counts(watched.look(2)) == (1, [0, 1]), "one more, though the count is the same"
 
 
 def test_equal_instants_are_attempts_of_their_own(server: Process) -> None:
