@@ -1,7 +1,7 @@
 """What but a failover has removed keys while a drill ran, by the counters of all servers. Pure.
 
 A counter begins at what it was when its server was first seen; that of a server that was started again (another
-`run_id`) begins at 0, for all that it counts has happened since.
+`run_id`), or was told to forget what it counted (CONFIG RESETSTAT), begins at 0: all that it counts has happened since.
 """
 
 from chaosdrills.redis.info import Info
@@ -31,8 +31,8 @@ class Removals:
         before, counts = self._last.get(address), self._counts.setdefault(address, dict.fromkeys(COUNTED, 0))
         if before is not None:
             for name in COUNTED:
-                since = getattr(before, name) if before.run_id == now.run_id else 0
-                counts[name] += max(0, getattr(now, name) - since)
+                since, is_now = getattr(before, name), getattr(now, name)
+                counts[name] += is_now - since if before.run_id == now.run_id and is_now >= since else is_now
         self._last[address] = now
         self._may_evict |= now.may_evict
         self._see_leader(address, now.leads and not now.loading, at_s)

@@ -83,7 +83,7 @@ class RedisWorkload:
     def _line(self, lane: int) -> Line:
         given = self._arguments
         leaves = given.watchful and lane < given.connections
-        wait_ms = round(given.wait_timeout_s * 1000)
+        wait_ms = max(1, round(given.wait_timeout_s * 1000))  # 0 would be for ever
         return Line(lane, given.pipeline, self._writing, given.acknowledged_by, wait_ms, leaves)
 
     def open(self, timeout_s: float) -> Opened:
