@@ -44,6 +44,7 @@ class ReadBack:
         self._layout = layout
         self._client = client
         self._watcher = watcher
+        self._flushes = watcher.flushes  # of before: the drill's checks tell of these
         self._streams = streams
 
     def run(self, timeout_s: float, progress: Progress) -> Iterator[Survivors]:
@@ -100,6 +101,11 @@ class ReadBack:
             raise UnavailableError(
                 f"{session.address} no longer leads: another server took over while it was read back.",
                 "read back again.",
+            )
+        if self._watcher.flushes > self._flushes:
+            raise UnavailableError(
+                f"{session.address} was flushed after the drill, before its data was read back.",
+                "see who flushes it, and drill again.",
             )
         if self._watcher.evicts:
             raise UnavailableError(

@@ -56,6 +56,12 @@ class Watcher:
         with self._lock:
             return self._removals.evicts
 
+    @property
+    def flushes(self) -> int:
+        """How often a server was flushed."""
+        with self._lock:
+            return self._removals.count(FLUSHED)
+
     def checks(self) -> list[Check]:
         """What was seen; see `Removals.checks`."""
         with self._lock:
