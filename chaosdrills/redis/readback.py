@@ -97,7 +97,8 @@ class ReadBack:
     def _require_kept(self, session: Session, before: Info) -> None:
         """Raise `UnavailableError` where what is not there may be gone for another reason than a loss."""
         after = self._watcher.look_once(session)
-        if not after.leads or after.run_id != before.run_id:
+        histories = (before.run_id, before.replication_id), (after.run_id, after.replication_id)
+        if not after.leads or histories[0] != histories[1]:
             raise UnavailableError(
                 f"{session.address} no longer leads: another server took over while it was read back.",
                 "read back again.",
