@@ -115,11 +115,15 @@ def _sentinel(found: Overview) -> tuple[Sequence[str], str]:
 
 
 def _sentinels(found: Overview) -> tuple[Sequence[str], str]:
-    """So many that those which are left are fewer than a failover needs."""
+    """So many that those which are left, with those that the URL does not name, are fewer than a failover needs."""
     seeing = found.seeing
-    spare = len(seeing) - max((it.needed for it in seeing), default=0)
+    known = max((it.others + 1 for it in seeing), default=0)
+    unnamed = max(0, known - len(found.sentinels))
+    spare = len(seeing) + unnamed - max((it.needed for it in seeing), default=0)
     if spare < 0:
         return (), f"only {len(seeing)} sentinels answer, which are no quorum as it is"
+    if spare >= len(seeing) > 0:
+        return (), f"REDIS_URL names {len(found.sentinels)} of {known} sentinels: the others would be a quorum still"
     return [it.address for it in seeing][: spare + 1], "no sentinel answers"
 
 
