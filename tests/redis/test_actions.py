@@ -18,7 +18,7 @@ from chaosdrills.host.sockets import accepts
 from chaosdrills.lab import redis as lab_redis
 from chaosdrills.redis import actions, preview, probes, roles
 from chaosdrills.redis.finding import fields_of
-from chaosdrills.redis.overview import Overview
+from chaosdrills.redis.overview import Overview, Server
 from chaosdrills.redis.roles import choose
 from chaosdrills.redis.sentinels import Sentinel
 from chaosdrills.redis.way import way_of
@@ -171,6 +171,26 @@ def test_so_many_sentinels_are_hit_that_those_left_or_never_named_are_no_quorum(
         for number in range(named)
     ]
     assert len(roles._sentinels(Overview((), tuple(told)))[0]) == hit
+
+
+@pytest.mark.parametrize(
+    ("replicas", "chosen"),
+    [
+        ([("100", 5_000, "b"), ("100", 6_000, "c")], "b"),  # asked earlier, under load
+        ([("100", 6_000, "c"), ("100", 5_000, "b")], "b"),
+        ([("100", 5_000, "b"), ("100", 5_000_000, "c")], "c"),  # really behind
+        ([("100", 5_000_000, "b"), ("10", 5_000, "c")], "c"),
+        ([("0", 5_000_000, "b"), ("100", 5_000, "c")], "c"),
+        ([("0", 5_000, "b")], ""),
+    ],
+)
+def test_who_would_be_promoted(replicas: list[tuple[str, int, str]], chosen: str) -> None:
+    leads = Server("primary", role="primary", run_id="a", history="h")
+    following = (
+        Server(run_id, "", "replica", run_id, "h", offset, "primary", True, info={"slave_priority": priority})
+        for priority, offset, run_id in replicas
+    )
+    assert roles._standby(Overview((leads, *following)))[0] == ([chosen] if chosen else [])
 
 
 def priorities(lab: Cluster) -> list[set[int]]:
