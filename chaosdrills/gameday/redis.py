@@ -11,6 +11,7 @@ from chaosdrills.gameday.checkup import Finding, lacking
 from chaosdrills.gameday.serving import ports_of
 from chaosdrills.lab import redis as lab
 from chaosdrills.lab import redis_programs as programs
+from chaosdrills.lab.progress import quiet
 
 
 def driver() -> Finding:
@@ -35,9 +36,15 @@ def server() -> Finding:
 
 def feast() -> Finding:
     """The environment of Feast's own is there, for a lab with a feature server."""
+    named = os.environ.get(environment.VARIABLE)
+    try:
+        if named:
+            found = environment.find_environment(quiet)
+            return Finding("feast", "ok", f"{found.version}, {found.python} ({environment.VARIABLE})")
+    except DrillError as error:
+        return lacking("feast", error)
     if environment.is_made():
-        named = f" ({environment.VARIABLE})" if os.environ.get(environment.VARIABLE) else ""
-        return Finding("feast", "ok", f"an environment of its own is there{named}")
+        return Finding("feast", "ok", "an environment of its own is there")
     detail = "no environment of its own is made yet: the first lab with a feature server takes some minutes more"
     return Finding("feast", "warn", detail, "run 'chaos drills lab prepare feast' once, with a network.")
 

@@ -39,8 +39,10 @@ def feature_server_node(service: str, base_port: int, settings: str, progress: P
     environment = find_environment(progress)
     feast_repository.lay_out(environment, data, settings, progress)
     log.unlink(missing_ok=True)
+    temporary = data / "tmp"  # Feast leaves a folder there whenever it is killed; this one goes with the lab
+    temporary.mkdir()
     argv = environment.argv(str(data_file("serve.py")), str(port))
-    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **supervision.marked(service)}
+    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), **supervision.marked(service)}
     return Node(NODE_ID, f"{LOOPBACK}:{port}", argv, env, str(data), str(log), str(data), kind=KIND)
 
 

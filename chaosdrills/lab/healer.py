@@ -103,7 +103,7 @@ class Healer:
         try:
             start_node(SERVICE, node_id)
             logger.info("node %s was started", node_id)
-        except DrillError as error:
+        except (DrillError, OSError) as error:  # such as a disk that is full: it goes on trying
             logger.warning("node %s: %s", node_id, error)
 
 

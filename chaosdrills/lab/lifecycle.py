@@ -129,7 +129,7 @@ def _find(
 
 
 def _shown(value: Any) -> Any:
-    return "none" if value == "" else value
+    return "none" if value in ("", None) else value
 
 
 def _refuse_to_disturb(service: str, cluster: Cluster, owner: Identity | None) -> None:

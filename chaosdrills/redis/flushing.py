@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from chaosdrills.errors import UsageError
 from chaosdrills.faults.lab import is_lab
+from chaosdrills.host.nodes import load
 from chaosdrills.redis import counting
 from chaosdrills.redis.client import Session
 from chaosdrills.redis.finding import PRIMARY, Client
@@ -41,7 +42,7 @@ def allowed(client: Client, session: Session, allow: str, foreign_ok: bool) -> T
     """What would go, if that is allowed. Raises `UsageError` if not, saying what would have gone."""
     toll = count(session)
     require_allowed(client, [toll.address], allow, str(toll))
-    if toll.foreign and not foreign_ok and not is_lab(SERVICE, client.url.addresses):
+    if toll.foreign and not foreign_ok and not _is_labs(client, toll.address):
         raise UsageError(
             f"FLUSHALL would take {toll}: nothing was flushed.",
             "point the drill at a Redis that nobody needs; 'allow_foreign_keys' flushes all the same.",
@@ -73,3 +74,9 @@ def count(session: Session) -> Toll:
         ours += len(counting.keys_with(session, ROOT, COUNT_S))
     keys = sum(sizes.values())
     return Toll(session.address, keys, max(0, keys - ours))
+
+
+def _is_labs(client: Client, address: str) -> bool:
+    """Whether the server itself is a living node of the lab that the URL names: its sentinels may know others, too."""
+    lab = load(SERVICE) if is_lab(SERVICE, client.url.addresses) else None
+    return lab is not None and any(node.alive and node.endpoint == address for node in lab.nodes)

@@ -1,8 +1,8 @@
 """Which nodes a role means now: primary, standby, replica, a sentinel, so many that no quorum is left, or an id.
 
 Roles are asked of the servers and sentinels themselves. The *standby* is the replica that Sentinel would promote: that
-of the least replica-priority above 0, of those the one that has most, then the one whose run id is least
-(sentinelSelectReplica in sentinel.c).
+of the least replica-priority above 0, of those the one that has most, if that differs by what can be told, then the one
+whose run id is least (sentinelSelectReplica in sentinel.c).
 """
 
 import time
@@ -22,6 +22,7 @@ REDIS = "redis"  # the other kind of the lab's nodes; what else is there is no p
 NO_NODE = -1
 SETTLE_S = 30.0
 POLL_S = 0.1
+ALIKE_BYTES = 1 << 20  # more than is written between two questions of one look
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,12 @@ def _replica(found: Overview) -> tuple[Sequence[str], str]:
 
 
 def _standby(found: Overview) -> tuple[Sequence[str], str]:
+    """Servers are asked one after another, so under load the last seems to have most: what is alike decides nothing."""
     able = [it for it in found.replicas if _priority(it) > 0]
-    chosen = min(able, key=lambda it: (_priority(it), -it.offset, it.run_id), default=None)
+    least = min(map(_priority, able), default=0)
+    first = [it for it in able if _priority(it) == least]
+    most = max((it.offset for it in first), default=0)
+    chosen = min((it for it in first if most - it.offset < ALIKE_BYTES), key=lambda it: it.run_id, default=None)
     return [] if chosen is None else [chosen.address], "no replica follows the primary that may be promoted"
 
 
@@ -115,11 +120,15 @@ def _sentinel(found: Overview) -> tuple[Sequence[str], str]:
 
 
 def _sentinels(found: Overview) -> tuple[Sequence[str], str]:
-    """So many that those which are left are fewer than a failover needs."""
+    """So many that those which are left, with those that the URL does not name, are fewer than a failover needs."""
     seeing = found.seeing
-    spare = len(seeing) - max((it.needed for it in seeing), default=0)
+    known = max((it.others + 1 for it in seeing), default=0)
+    unnamed = max(0, known - len(found.sentinels))
+    spare = len(seeing) + unnamed - max((it.needed for it in seeing), default=0)
     if spare < 0:
         return (), f"only {len(seeing)} sentinels answer, which are no quorum as it is"
+    if spare >= len(seeing) > 0:
+        return (), f"REDIS_URL names {len(found.sentinels)} of {known} sentinels: the others would be a quorum still"
     return [it.address for it in seeing][: spare + 1], "no sentinel answers"
 
 

@@ -290,8 +290,14 @@ def test_what_a_feature_server_lacks(cache: Path, monkeypatch: pytest.MonkeyPatc
     found = redis.feast()
     assert (found.state, found.fix) == ("warn", "run 'chaos drills lab prepare feast' once, with a network.")
     assert not cache.parents[1].exists()
-    monkeypatch.setenv(environment.VARIABLE, "/usr/bin/python3")
-    assert redis.feast().detail == "an environment of its own is there (CHAOSDRILLS_FEAST_PYTHON)"
+    monkeypatch.setenv(environment.VARIABLE, sys.executable)
+    found = redis.feast()
+    assert (found.state, found.detail.partition(": ")[0]) == (
+        "warn",
+        f"CHAOSDRILLS_FEAST_PYTHON={sys.executable} has no Feast with Redis",
+    )
+    monkeypatch.setattr(environment, "TRIAL", "print('0.40.0')")
+    assert redis.feast() == Finding("feast", "ok", f"0.40.0, {sys.executable} (CHAOSDRILLS_FEAST_PYTHON)")
 
 
 def test_what_others_left(state: Path) -> None:

@@ -48,6 +48,7 @@ def test_it_serves_what_was_materialised(feast_lab: Cluster) -> None:
     assert served(feast_lab) == SERVED
     node = feast_lab.node(feature_server.NODE_ID)
     assert (node.kind, node.alive) == ("feature-server", True)
+    assert list(Path(node.data_dir).glob("tmp/feast_metrics_*")), "what Feast leaves behind goes with the lab"
 
 
 def test_its_repository_leads_to_the_labs_own_redis(feast_lab: Cluster) -> None:

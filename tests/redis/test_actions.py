@@ -16,11 +16,14 @@ from chaosdrills.host.nodes import Cluster, start_node
 from chaosdrills.host.processes import is_paused, wait_until
 from chaosdrills.host.sockets import accepts
 from chaosdrills.lab import redis as lab_redis
-from chaosdrills.redis import actions, preview, probes
+from chaosdrills.redis import actions, preview, probes, roles
 from chaosdrills.redis.finding import fields_of
+from chaosdrills.redis.overview import Overview, Server
 from chaosdrills.redis.roles import choose
+from chaosdrills.redis.sentinels import Sentinel
 from chaosdrills.redis.way import way_of
 from tests.lab.redis_nodes import primary
+from tests.redis.servers import Start
 
 pytestmark = pytest.mark.lab
 
@@ -156,6 +159,40 @@ def test_a_lost_quorum_keeps_anybody_from_being_promoted(lab: Cluster, marks: Ma
     assert [name for name, _ in marks] == NAMES
 
 
+@pytest.mark.parametrize(
+    ("answering", "named", "others", "hit"),
+    [(3, 3, 2, 2), (5, 5, 4, 3), (4, 5, 4, 2), (2, 2, 2, 2), (1, 1, 2, 0), (2, 2, 4, 0), (2, 3, 2, 1), (1, 3, 2, 0)],
+)
+def test_so_many_sentinels_are_hit_that_those_left_or_never_named_are_no_quorum(
+    answering: int, named: int, others: int, hit: int
+) -> None:
+    told = [
+        Sentinel(f"127.0.0.1:{number}", "" if number < answering else "is silent", others=others, quorum=2)
+        for number in range(named)
+    ]
+    assert len(roles._sentinels(Overview((), tuple(told)))[0]) == hit
+
+
+@pytest.mark.parametrize(
+    ("replicas", "chosen"),
+    [
+        ([("100", 5_000, "b"), ("100", 6_000, "c")], "b"),  # asked earlier, under load
+        ([("100", 6_000, "c"), ("100", 5_000, "b")], "b"),
+        ([("100", 5_000, "b"), ("100", 5_000_000, "c")], "c"),  # really behind
+        ([("100", 5_000_000, "b"), ("10", 5_000, "c")], "c"),
+        ([("0", 5_000_000, "b"), ("100", 5_000, "c")], "c"),
+        ([("0", 5_000, "b")], ""),
+    ],
+)
+def test_who_would_be_promoted(replicas: list[tuple[str, int, str]], chosen: str) -> None:
+    leads = Server("primary", role="primary", run_id="a", history="h")
+    following = (
+        Server(run_id, "", "replica", run_id, "h", offset, "primary", True, info={"slave_priority": priority})
+        for priority, offset, run_id in replicas
+    )
+    assert roles._standby(Overview((leads, *following)))[0] == ([chosen] if chosen else [])
+
+
 def priorities(lab: Cluster) -> list[set[int]]:
     """Those of the replicas, as each sentinel knows them."""
     known = []
@@ -219,6 +256,23 @@ def test_flushall_is_done_only_where_it_is_named(lab: Cluster, marks: Marks) -> 
     assert actions.flush_all(leads, configuration=elsewhere(lab))["keys"] == 1
     client(lab).set("mine", 1)
     assert actions.flush_all(leads, True, elsewhere(lab))["foreign"] == 1
+
+
+def test_flushall_spares_a_foreign_server_that_the_labs_sentinels_know(
+    lab: Cluster, start: Start, marks: Marks
+) -> None:
+    foreign, watchers = start(), [node for node in lab.nodes if node.kind == "sentinel"]
+    foreign.client().set("precious", 1)
+    for node in watchers:
+        redis.Redis.from_url(f"redis://{node.endpoint}").sentinel_monitor("other", "127.0.0.1", foreign.port, 2)
+    try:
+        there = {"redis_url": settings(lab)["redis_url"].replace("/drill", "/other")}
+        with pytest.raises(ActivityFailed, match=rf"FLUSHALL would take 1 keys of {foreign.address}, 1 of them of no"):
+            actions.flush_all("other", configuration=there)
+        assert (foreign.client().get("precious"), marks) == ("1", [])
+    finally:
+        for node in watchers:
+            redis.Redis.from_url(f"redis://{node.endpoint}").sentinel_remove("other")
 
 
 def by_command(lab: Cluster, **more: Any) -> dict[str, Any]:
