@@ -24,6 +24,7 @@ from chaosdrills.errors import INTERRUPTED, InternalError, UnavailableError, Usa
 from chaosdrills.observe.folder import JOURNALS
 from chaosdrills.observe.hold import HOLD, TIMEOUT
 from chaosdrills.observe.outcome import OUTCOME
+from chaosdrills.preview.variables import require_json
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -118,15 +119,17 @@ def _require_writable() -> None:
 def _refuse_unknown(wish: Wish) -> None:
     """Raise `UsageError` for a variable that the experiment does not have: chaos takes it, and nothing would change.
 
-    What is no file, or is none of JSON, is left to chaos.
+    So for one of the environment that is no JSON where it must be: chaos ends with a traceback. What is no file, or is
+    none of JSON, is left to chaos.
     """
     try:
         found = json.loads(Path(wish.experiment).read_bytes())
         known = [*found.get("configuration", {}), *found.get("secrets", {})]
+        given = {variable.partition("=")[0].partition(":")[0] for variable in wish.variables}
+        require_json({name: it for name, it in found.get("configuration", {}).items() if name not in given})
     except (OSError, ValueError, AttributeError, TypeError):
         return
-    for variable in wish.variables:
-        name = variable.partition("=")[0].partition(":")[0]
+    for name in sorted(given):
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known) or 'none'}."

@@ -9,10 +9,15 @@ from chaosdrills.errors import UsageError
 
 LINES_OF_NODE = "  node {id}{kind}  {state:<7}  {endpoint}  pid {pid}  {memory}  log {log}"
 EXAMPLES = {
-    "--set": "min.insync.replicas=2",
-    "--patroni": "ttl=30",
-    "--sentinel": "down-after-milliseconds=5000",
+    "patroni": "ttl=30",
+    "sentinel": "down-after-milliseconds=5000",
 }
+SETTINGS = {
+    "kafka": "min.insync.replicas=2",
+    "timescaledb": "max_connections=50",
+    "redis": "min-replicas-to-write=1",
+}
+"""What --set may be given, by service."""
 
 
 @click.group()
@@ -46,10 +51,12 @@ def up(service: str, settings: tuple[str, ...], timeout_s: float, **given: Any) 
     """
     from chaosdrills.lab import lifecycle
 
-    options: dict[str, Any] = {"settings": dict(_setting("--set", text) for text in settings)}
+    options: dict[str, Any] = {
+        "settings": dict(_setting("--set", text, SETTINGS.get(service, "NAME=VALUE")) for text in settings)
+    }
     for name, value in given.items():
         if isinstance(value, tuple):
-            options |= {name: dict(_setting(f"--{name}", text) for text in value)} if value else {}
+            options |= {name: dict(_setting(f"--{name}", text, EXAMPLES[name]) for text in value)} if value else {}
         elif value is not None and value is not False:
             options[name] = value
     cluster = lifecycle.up(service, options, progress=click.echo, timeout_s=timeout_s)
@@ -111,10 +118,10 @@ def prepare(service: str) -> None:
     click.echo(f"All that is needed for {service} is there.")
 
 
-def _setting(option: str, text: str) -> tuple[str, str]:
+def _setting(option: str, text: str, example: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or not name:
-        raise UsageError(f"{option} {text!r} is not NAME=VALUE.", f"write, for example, {option} {EXAMPLES[option]}.")
+        raise UsageError(f"{option} {text!r} is not NAME=VALUE.", f"write, for example, {option} {example}.")
     return name.strip(), value.strip()
 
 

@@ -183,7 +183,7 @@ def argv_of(name: str, given: Any, required: bool = True) -> list[str]:
         raise UsageError(
             f"{name} is empty, and the target 'command' needs it.",
             f'write {name} as ["program", ...]; a shipped experiment takes it from a variable, such as '
-            f"KAFKA_{name.upper()} or TIMESCALEDB_{name.upper()}.",
+            f"KAFKA_{name.upper()}, TIMESCALEDB_{name.upper()} or REDIS_{name.upper()}.",
         )
     return [str(word) for word in words]
 

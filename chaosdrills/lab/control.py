@@ -9,8 +9,9 @@ It stands before the observe control. It starts a lab in `before_experiment_cont
 (`kafka_bootstrap_servers`, `timescaledb_dsn`) is the lab's default, that is, if neither the environment nor ``--var``
 overrode it. A healthy lab with the same options that already runs is used, and left running. The configuration's
 endpoint, and what else is to be known of the lab, is set: hooks and activities are given this same dict, so all that
-comes later in the run sees it. What was started ends in `cleanup_control`, after the other controls' last hooks, or
-with `chaos` itself, however that dies.
+comes later in the run sees it. Where the environment or ``--var`` named another of what else, and no endpoint, that is
+refused. What was started ends in `cleanup_control`, after the other controls' last hooks, or with `chaos` itself,
+however that dies.
 
 The Chaos Toolkit swallows every exception of a control but `InterruptExecution` in a before-hook, so that is what an
 error becomes here.
@@ -51,7 +52,8 @@ def before_experiment_control(
         return
     try:
         _check(arguments)
-        _bring_up(arguments, {} if configuration is None else configuration)
+        declared = (experiment or context).get("configuration") or {}
+        _bring_up(arguments, {} if configuration is None else configuration, declared)
     except DrillError as error:
         raise InterruptExecution(f"the lab cannot be used: {error}") from error
     except Exception as error:
@@ -100,7 +102,7 @@ def _check_timeout(timeout_s: Any) -> None:
         raise UsageError(f"the lab control's timeout_s is {timeout_s!r}.", "give seconds, above 0.")
 
 
-def _bring_up(arguments: dict[str, Any], configuration: dict[str, Any]) -> None:
+def _bring_up(arguments: dict[str, Any], configuration: dict[str, Any], declared: dict[str, Any]) -> None:
     service = arguments["service"]
     module = lifecycle.service_module(service)
     key, default = module.ENDPOINT_KEY, module.DEFAULT_ENDPOINT
@@ -116,7 +118,30 @@ def _bring_up(arguments: dict[str, Any], configuration: dict[str, Any]) -> None:
         _started.append(service)
     else:
         logger.info(f"Using the {service} lab that runs at {cluster.endpoint}")
-    configuration.update(module.configuration(cluster))
+    told = module.configuration(cluster)
+    _refuse_elsewhere(key, [name for name in told if _is_given(name, told[name], configuration, declared)])
+    configuration.update(told)
+
+
+def _is_given(name: str, of_lab: str, configuration: dict[str, Any], declared: dict[str, Any]) -> bool:
+    """Whether the environment or ``--var`` names another one than the lab's."""
+    entry = declared.get(name)
+    default = entry.get("default") if isinstance(entry, dict) else entry
+    return configuration.get(name) not in ("", None, of_lab, default)
+
+
+def _refuse_elsewhere(key: str, names: list[str]) -> None:
+    """Raise `UsageError` for what stands beside a cluster of one's own where that itself is not given.
+
+    The drill would be the lab's, and its verdict would be taken for that of the other.
+    """
+    given = [name for name in names if name != key]
+    if given:
+        shown = ", ".join(f"{name} ({name.upper()})" for name in given)
+        raise UsageError(
+            f"{shown} is given, but {key} ({key.upper()}) is the lab's: the lab would be drilled.",
+            f"give {key} too; or leave out {', '.join(given)} to drill the lab.",
+        )
 
 
 def _say(line: str) -> None:

@@ -14,7 +14,7 @@ from chaosdrills.faults import heal_log
 from chaosdrills.host import network, nodes
 from chaosdrills.host.nodes import Cluster, Node
 from chaosdrills.host.processes import Identity, is_alive, this_process, wait_until
-from chaosdrills.lab import supervision
+from chaosdrills.lab import supervision, users
 from chaosdrills.lab.progress import Progress, quiet
 
 SERVICES = {service: f"chaosdrills.lab.{service}" for service in ("kafka", "timescaledb", "redis")}
@@ -70,7 +70,8 @@ def up(
 ) -> Cluster:
     """Start the lab of `service`, or find the healthy one that already runs with the same `options` (those chosen).
 
-    With `owner`, a lab that is started here ends when that process does; one that was found keeps its own owner.
+    With `owner`, a lab that is started here ends when that process does; one that was found keeps its own owner, and
+    is not ended by others while this one lives.
     Raises `UsageError` for options that cannot be used or that differ from those of the lab that runs, and
     `UnavailableError` if it does not start within `timeout_s`; then nothing of it is left.
     """
@@ -103,6 +104,12 @@ def _refuse_under_a_drill(service: str) -> None:
         return
     if cluster is not None:
         _refuse_to_disturb(service, cluster, this_process())
+    others = [user for user in users.living(service) if user != this_process()]
+    if others:
+        raise UnavailableError(
+            f"process {others[0].pid} runs a drill on the {service} lab.",
+            f"wait for its end, or run 'chaos drills abort'; 'chaos drills lab down {service} --force' if all fails.",
+        )
 
 
 def _find(
@@ -124,12 +131,16 @@ def _find(
                 f"a {service} lab runs with another {name}: {_shown(actual)}, not {_shown(value)}.",
                 f"run 'chaos drills lab down {service}' first.",
             )
+    if owner is not None:
+        users.join(service, owner)
     progress(f"found the {service} lab that runs")
     return cluster
 
 
 def _shown(value: Any) -> Any:
-    return "none" if value in ("", None) else value
+    if value is True:
+        return "yes"
+    return "none" if value in ("", None, False) else value
 
 
 def _refuse_to_disturb(service: str, cluster: Cluster, owner: Identity | None) -> None:

@@ -118,9 +118,9 @@ def _truth(name: str, given: Any) -> bool | None:
 
 
 def _healer(given: Any) -> str:
-    policy = given or healer_node.NONE
+    policy = healer_node.NONE if given in (None, "none") else given
     if policy not in healer_node.POLICIES:
-        known = ", ".join(repr(it) for it in healer_node.POLICIES)
+        known = ", ".join(it or "none" for it in healer_node.POLICIES)
         raise UsageError(f"there is no healer {given!r}.", f"choose one of {known}.")
     return str(policy)
 

@@ -104,7 +104,7 @@ def conclude(drill: ObservedDrill, journal: dict[str, Any]) -> Outcome:
     except OSError as error:
         report = f"none was written, {shown(drill.folder)} cannot be written to: {error.strerror}"
     at_least_s = None if judgement is None else judgement.as_dict()["rto_at_least_s"]
-    return Outcome(summary, last_lines(summary, report), at_least_s)
+    return Outcome(summary, last_lines(summary, report, at_least_s), at_least_s)
 
 
 def _write(drill: ObservedDrill, summary: dict[str, Any], judgement: Judgement | None, journal: dict[str, Any]) -> str:
@@ -119,11 +119,11 @@ def _write(drill: ObservedDrill, summary: dict[str, Any], judgement: Judgement |
     return report
 
 
-def last_lines(summary: dict[str, Any], report: str) -> list[str]:
-    """What a drill ends with on the screen."""
+def last_lines(summary: dict[str, Any], report: str, at_least_s: float | None = None) -> list[str]:
+    """What a drill ends with on the screen; `at_least_s` as `Outcome.rto_at_least_s`."""
     objectives = {objective["name"]: objective for objective in summary["objectives"]}
     rto, fresh, loss = objectives.get("rto"), objectives.get("freshness"), summary["loss"] or {}
-    recovery = "not judged" if rto is None and loss else _recovery(rto, fresh)
+    recovery = "not judged" if rto is None and loss else _recovery(rto, fresh, at_least_s)
     allowed = "" if rto is None else f" ({rto['limit']:g} s allowed)"
     lost = "not known" if loss.get("lost") is None else f"{loss['lost']:,}"
     of = f" of {loss['acknowledged']:,} acknowledged records" if loss else ""
@@ -138,13 +138,13 @@ def last_lines(summary: dict[str, Any], report: str) -> list[str]:
     return [" ".join(line.split()) for line in lines]
 
 
-def _recovery(rto: dict[str, Any] | None, fresh: dict[str, Any] | None) -> str:
+def _recovery(rto: dict[str, Any] | None, fresh: dict[str, Any] | None, at_least_s: float | None) -> str:
     """The measured recovery time; where fresh data is judged too, and took longer, the time until that.
 
     Either with its resolution: a shorter stop is unseen, and a longer one is seen to within it.
     """
     if rto is None or rto["actual"] is None:
-        return "not measured"
+        return "not measured" if at_least_s is None else f"not restored within {at_least_s:.3f} s"
     if fresh is None or (fresh["actual"] is not None and fresh["actual"] <= rto["actual"]):
         return f"{rto['actual']:.3f} s{_resolution(rto)}"
     if fresh["actual"] is None:

@@ -1,8 +1,6 @@
 """An experiment as `chaos run` would have it: loaded, validated, its configuration and secrets resolved."""
 
 import copy
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +14,7 @@ from chaoslib.secret import load_secrets
 from chaoslib.settings import load_settings
 
 from chaosdrills.errors import UsageError
+from chaosdrills.preview.variables import require_json
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def load(source: str, variables: Sequence[str] = ()) -> Resolved:
         experiment = load_experiment(source)
         if not isinstance(experiment, dict):
             raise ValueError("it is no object")
-        _require_json(experiment.get("configuration", {}))
+        require_json(experiment.get("configuration", {}))
         ensure_experiment_is_valid(experiment)
         configuration = load_configuration(experiment.get("configuration", {}), config_vars)
         secrets = load_secrets(experiment.get("secrets", {}), configuration, secret_vars)
@@ -63,21 +62,6 @@ def load(source: str, variables: Sequence[str] = ()) -> Resolved:
             "compare it with one of 'chaos drills experiments list'.",
         ) from error
     return Resolved(experiment, configuration, secrets, _strategy(experiment))
-
-
-def _require_json(configuration: Mapping[str, Any]) -> None:
-    """Raise `UsageError` for a variable of the environment that is to be JSON and is not: the toolkit names none."""
-    for entry in configuration.values():
-        if not isinstance(entry, Mapping) or (entry.get("type"), entry.get("env_var_type")) != ("env", "json"):
-            continue
-        key = str(entry.get("key"))
-        try:
-            json.loads(os.environ.get(key) or "null")
-        except ValueError as error:
-            raise UsageError(
-                f"the variable {key} is no JSON: {error}.",
-                f"""write a command as a list: {key}='["program", "argument", ...]'.""",
-            ) from error
 
 
 def _strategy(experiment: Mapping[str, Any]) -> str:

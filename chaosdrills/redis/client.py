@@ -57,7 +57,8 @@ _HINTS = {
     "OOM": "its maxmemory is reached: make room, or raise it.",
     "MISCONF": "it cannot write its snapshot: look at its log and its disk.",
     "READONLY": "it is a replica: name the primary, or all servers, or Sentinel in the URL (REDIS_URL).",
-    "NOPERM": f"have an administrator allow what a drill does: ACL SETUSER <user> {RIGHTS}",
+    "NOPERM": f"have an administrator allow what a drill does: ACL SETUSER <user> {RIGHTS}, and +select for a database "
+    "other than 0",
     "NOREPLICAS": "too few replicas follow it (min-replicas-to-write): wait until they do.",
     "DENIED": "it is in protected mode: give it a password, or bind it to the address that is used.",
     "WRONGPASS": "check user and password in REDIS_URL.",

@@ -112,10 +112,15 @@ def _by_command(deed: str, role: str, chosen: Chosen, means: Means) -> Target:
 
 
 def _refuse_degraded(means: Means, client: Client) -> None:
-    """Raise `UnavailableError` if the Redis lacks anything already."""
+    """Raise `UnavailableError` if the Redis lacks anything already, or is not there at all."""
     if means.degraded_ok:
         return
-    _, lacks = health.look(client)
+    found, lacks = health.look(client)
+    if all([*(it.why for it in found.servers), *(it.why for it in found.sentinels)]):
+        raise UnavailableError(
+            f"no Redis is found ({lacks}): nothing was injected.",
+            "check REDIS_URL (redis_url), and that this machine reaches it.",
+        )
     if lacks:
         raise UnavailableError(
             f"the Redis is degraded already ({lacks}): nothing was injected.",

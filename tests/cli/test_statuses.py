@@ -136,6 +136,16 @@ def test_64_a_variable_that_the_experiment_does_not_have(program: list[str], tmp
     )
 
 
+def test_64_a_variable_of_the_environment_that_is_no_json(
+    program: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(program, "experiments", "copy", ".")
+    monkeypatch.setenv("REDIS_INJECT", "ssh {host} stop")
+    done = run(program, "run", "redis-primary-loss.json")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.startswith("Error: the variable REDIS_INJECT is no JSON: ")
+
+
 def test_69_something_is_not_available(program: list[str], tmp_path: Path) -> None:
     lab = tmp_path / "state" / "chaosdrills" / "lab" / "kafka"
     lab.mkdir(parents=True)

@@ -16,7 +16,7 @@ from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import wait_until
 from chaosdrills.lab import control, lifecycle, supervision
 from chaosdrills.lab.kafka import DEFAULT_ENDPOINT
-from tests.conftest import free_base_port
+from tests.conftest import REDIS_OFFSETS, free_base_port
 
 pytestmark = pytest.mark.lab
 
@@ -111,6 +111,21 @@ def test_no_lab_is_started_where_the_endpoint_was_overridden(
     assert "No kafka lab: kafka_bootstrap_servers is kafka.example:9092" in journal["log"]
 
 
+def test_what_belongs_to_a_cluster_of_ones_own_is_not_drilled_on_the_lab(
+    own_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = experiment({"service": "redis", "options": {"base_port": free_base_port(REDIS_OFFSETS)}})
+    entry = {"type": "env", "key": "REDIS_HEALER_URL", "default": "http://127.0.0.1:27419"}
+    described["configuration"]["redis_healer_url"] = entry
+    assert run(tmp_path, described)["status"] == "completed"
+    monkeypatch.setenv("REDIS_HEALER_URL", "http://db-1.example")
+    refused = run(tmp_path, described)
+    assert (refused["status"], refused["run"]) == ("interrupted", [])
+    assert "redis_healer_url (REDIS_HEALER_URL) is given, but redis_url (REDIS_URL) is the lab's" in refused["log"]
+    assert "Try: give redis_url too; or leave out redis_healer_url to drill the lab." in refused["log"]
+    assert supervision.living("redis") == []
+
+
 def test_a_dry_run_starts_nothing(own_state: Path, tmp_path: Path) -> None:
     journal = run(tmp_path, {**experiment({"service": "kafka"}), "dry": "activities"})
     assert journal["status"] == "completed"
@@ -162,7 +177,7 @@ def test_ctrl_c_while_the_lab_starts_leaves_nothing(own_state: Path, tmp_path: P
     ("arguments", "why"),
     [
         ({}, "needs the argument 'service'"),
-        ({"service": "redis"}, "no lab for 'redis'"),
+        ({"service": "mongo"}, "no lab for 'mongo'"),
         ({"service": "kafka", "option": {}}, "no argument 'option'. Try: did you mean options\\?"),
         ({"service": "kafka", "options": {"port": 1}}, "no option 'port'"),
         ({"service": ["kafka"]}, "service is no text"),

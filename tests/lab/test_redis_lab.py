@@ -157,6 +157,8 @@ def test_up_status_up_down_by_the_command_line(own_state: Path) -> None:
     assert "the Kafka lab has no option 'acl'" in run("up", "kafka", "--acl", code=64)
     assert "the timescaledb lab has no option 'sentinel'" in run("up", "timescaledb", "--sentinel", "quorum=2", code=64)
     assert "--sentinel 'quorum' is not NAME=VALUE" in run("up", "redis", "--sentinel", "quorum", code=64)
+    assert "for example, --set min-replicas-to-write=1." in run("up", "redis", "--set", "appendfsync", code=64)
+    assert "another acl: none, not yes." in run("up", "redis", *options, "--acl", code=64)
     assert "the redis lab has no option 'patroni'" in run("up", "redis", "--patroni", "ttl=30", code=64)
     assert f"redis: running at {cluster.endpoint}\n" in run("status")
     assert run("down", "redis") == "The redis lab has ended.\n"

@@ -16,6 +16,7 @@ PLACES = [Place(node, 7000 + node, 7050 + node, Path("/data") / f"node-{node}") 
 def test_options_become_comparable() -> None:
     chosen_not = dict.fromkeys(("base_port", "persistence", "acl", "tls", "network", "feast"))
     assert normalise({}) == {**chosen_not, "settings": {}, "sentinel": {}, "healer": ""}
+    assert normalise({"healer": "none"}) == normalise({})
     asked = {
         "base_port": "26000",
         "settings": {"save": "3600 1", "Appendfsync": "always", "lazyfree-lazy-eviction": True},

@@ -301,6 +301,12 @@ def test_a_lab_fault_hits_nothing_but_the_lab_and_a_command_any_redis(lab: Clust
     assert wait_until(lambda: accepts(node.endpoint), 30)
 
 
+def test_where_nobody_answers_it_is_the_url_that_is_to_be_checked() -> None:
+    there = {"redis_url": "redis://127.0.0.1:1"}
+    with pytest.raises(ActivityFailed, match=r"no Redis is found \(127.0.0.1:1 .*\): nothing was injected.*REDIS_URL"):
+        actions.kill_node("primary", configuration=there, target="command", inject=["true"], heal=["true"])
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
