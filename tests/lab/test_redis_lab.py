@@ -98,6 +98,9 @@ def test_a_killed_primary_is_replaced_and_comes_back_as_a_replica(own_lab: Clust
     assert ask(own_lab, 1, "GET", "a") == b"before"
     wait_whole(own_lab)
     assert (role(own_lab, 1), ask(own_lab, 1, "GET", "a")) == ("slave", b"after")
+    seen = "".join(Path(own_lab.node(node).log).read_text() for node in (4, 5, 6))
+    new = own_lab.node(leads).endpoint.replace(":", " ")
+    assert f"+sdown master drill {new}" not in seen, "the new primary was held for down before it was asked"
     again = nodes.load("redis")
     assert again is not None
     for node in again.nodes:  # all at once: each comes back as what it was last, by what was written for it
