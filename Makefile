@@ -9,17 +9,16 @@ MODULES := chaosdrills tests benchmarks
 PURE := tests/core tests/report
 
 # The others run real servers and watch them, each worker with labs of its own, a file staying together: those of
-# PostgreSQL and of Redis, which mostly wait for Patroni and for Sentinel, beside the rest. Beside others a drill may find
-# no quiet baseline, so what failed is tried once more, alone, when all is done: that must pass, and both are shown.
+# PostgreSQL and then of Redis, which mostly wait for Patroni and for Sentinel, beside the rest. Beside others a drill may
+# find no quiet baseline, so what failed is tried once more, alone, when all is done: that must pass, and both are shown.
 WORKERS ?= 3
-POSTGRESQL_WORKERS ?= 2
-REDIS_WORKERS ?= 2
+WAITING_WORKERS ?= 2
 POSTGRESQL := $(sort tests/timescaledb tests/lab/test_application.py $(wildcard tests/lab/test_timescaledb*.py))
 REDIS := $(sort tests/redis tests/feast $(wildcard tests/lab/test_redis*.py tests/lab/test_fea*.py tests/lab/test_heal*.py))
 OTHERS := tests $(addprefix --ignore=,$(PURE) $(POSTGRESQL) $(REDIS))
 TRIES := .pytest_cache/tries
 
-.PHONY: drill drills test feast test-pure test-servers test-postgresql test-redis test-again lint validate bench clean
+.PHONY: drill drills test feast test-pure test-servers test-waiting test-again lint validate bench clean
 
 drill: $(VENV)/.all
 	@$(BIN)/chaos --no-version-check run $(EXPERIMENT)
@@ -30,7 +29,7 @@ drills: $(VENV)/.dev
 
 test: lint validate feast
 	@rm -rf $(TRIES)
-	@$(MAKE) --no-print-directory --jobs=4 test-servers test-postgresql test-redis test-pure
+	@$(MAKE) --no-print-directory --jobs=3 test-servers test-waiting test-pure
 	@$(MAKE) --no-print-directory test-again
 
 # An environment for Feast, made once (590 MB): no test is to wait for it.
@@ -43,11 +42,9 @@ test-pure: $(VENV)/.dev
 test-servers: $(VENV)/.dev
 	@$(call try,servers,$(OTHERS) -n $(WORKERS))
 
-test-postgresql: $(VENV)/.dev
-	@TESTS_LANE=3 $(call try,postgresql,$(POSTGRESQL) -n $(POSTGRESQL_WORKERS))
-
-test-redis: $(VENV)/.dev
-	@TESTS_LANE=5 $(call try,redis,$(REDIS) -n $(REDIS_WORKERS))
+test-waiting: $(VENV)/.dev
+	@TESTS_LANE=3 $(call try,postgresql,$(POSTGRESQL) -n $(WAITING_WORKERS))
+	@TESTS_LANE=3 $(call try,redis,$(REDIS) -n $(WAITING_WORKERS))
 
 test-again: $(VENV)/.dev
 	@$(call again,servers,$(OTHERS))

@@ -4,6 +4,7 @@ With ``CHAOSDRILLS_FULL=1`` (`make drills`) each runs as it is shipped, on a lab
 have short waits, and labs shared by all that ask for the same options. At the end it is printed what all measured.
 """
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -38,13 +39,17 @@ def about(described: Experiment) -> dict[str, Any]:
 
 
 class Labs:
-    """A lab for each set of options, made by `start` when it is first asked for, with that state and those options."""
+    """A lab for a set of options, made by `start`, with that state and those options: one at a time.
+
+    One that nobody asks for would cost processor time all the same: tests that ask for the same follow one another.
+    """
 
     def __init__(self, folder: Path, start: Callable[[dict[str, Any]], Reached]) -> None:
         self.done: list[Run] = []
         self._folder = folder
         self._start = start
         self._places: dict[str, Place] = {}
+        self._numbers = itertools.count()
         self._ways: dict[Path, dict[str, str]] = {}
 
     def place(self, described: Experiment) -> Place:
@@ -52,7 +57,8 @@ class Labs:
         options = control(described, "lab").get("options", {})
         key = json.dumps(options, sort_keys=True)
         if key not in self._places:
-            folder = self._folder / f"lab-{len(self._places)}"
+            self._end_those_there_are()
+            folder = self._folder / f"lab-{next(self._numbers)}"
             folder.mkdir()
             endpoint, self._ways[folder] = ("", {}) if FULL else self._started(folder / "state", options)
             self._places[key] = Place(folder, endpoint, folder / "state")
@@ -64,9 +70,13 @@ class Labs:
 
     def end(self) -> None:
         """End them all, and print what was measured."""
+        self._end_those_there_are()
+        print(*table([run for run in self.done if (run.folder / "journals").is_dir()]), sep="\n")  # noqa: T201
+
+    def _end_those_there_are(self) -> None:
         for place in self._places.values():
             place.drills("lab", "down")
-        print(*table([run for run in self.done if (run.folder / "journals").is_dir()]), sep="\n")  # noqa: T201
+        self._places.clear()
 
     def _started(self, state: Path, options: dict[str, Any]) -> Reached:
         with pytest.MonkeyPatch.context() as patch:

@@ -139,25 +139,6 @@ def test_a_paused_leader_under_a_watchful_and_a_plain_client(run: RunIt) -> None
     assert actual(plain) >= seconds(plain), "the whole pause is an outage"
 
 
-def test_broker_isolation(run: RunIt) -> None:
-    done = run("kafka-broker-isolation")
-    held(done)
-    assert actual(done) > 0
-
-
-def test_slow_broker(run: RunIt) -> None:
-    done = run("kafka-slow-broker")
-    held(done)
-    writes, (begin, end) = done.history.writes, (mark_ns(done, "fault_end"), mark_ns(done, "heal_begin"))
-    took_ms = (writes.completed_ns - writes.invoked_ns) / 1e6
-    slowed = (writes.invoked_ns > begin) & (writes.invoked_ns < end - 2 * NS)
-    slowest = max(
-        statistics.median(took_ms[slowed & (writes.stream == stream)].tolist())
-        for stream in range(len(done.history.streams))
-    )
-    assert slowest >= EXPERIMENTS["kafka-slow-broker"]["configuration"]["latency_ms"]
-
-
 def test_follower_loss(run: RunIt) -> None:
     done = run("kafka-follower-loss")
     held(done)
@@ -197,6 +178,25 @@ def test_consumer_loss(run: RunIt) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSY)
+def test_broker_isolation(run: RunIt) -> None:
+    done = run("kafka-broker-isolation")
+    held(done)
+    assert actual(done) > 0
+
+
+def test_slow_broker(run: RunIt) -> None:
+    done = run("kafka-slow-broker")
+    held(done)
+    writes, (begin, end) = done.history.writes, (mark_ns(done, "fault_end"), mark_ns(done, "heal_begin"))
+    took_ms = (writes.completed_ns - writes.invoked_ns) / 1e6
+    slowed = (writes.invoked_ns > begin) & (writes.invoked_ns < end - 2 * NS)
+    slowest = max(
+        statistics.median(took_ms[slowed & (writes.stream == stream)].tolist())
+        for stream in range(len(done.history.streams))
+    )
+    assert slowest >= EXPERIMENTS["kafka-slow-broker"]["configuration"]["latency_ms"]
+
+
 def test_what_is_lost_is_told_to_the_record(run: RunIt, name: str) -> None:
     done = run(name)
     held(done)

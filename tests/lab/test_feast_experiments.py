@@ -58,7 +58,7 @@ def _partitioned() -> Experiment:
 def _prepare(name: str, described: Experiment) -> None:
     if not FULL:
         arguments = control(described)
-        arguments |= {"parameters": dict(SHORT), "baseline_timeout_s": 120}
+        arguments |= {"parameters": dict(SHORT), "baseline_timeout_s": 120, "settle_timeout_s": 5}
         arguments["workload_arguments"]["keep_keys"] = True
 
 

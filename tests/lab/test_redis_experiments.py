@@ -165,33 +165,6 @@ def test_primary_pause_with_clients_that_stay(run: RunIt) -> None:
     assert 3 < window_s(done) < 60
 
 
-def test_partition(run: RunIt) -> None:
-    done = run("redis-partition")
-    held(done, HEALED)
-    begin_ns, heal_ns = mark_ns(done, "fault_end"), mark_ns(done, "heal_begin")
-    alone = acks_between(done, begin_ns + NS, heal_ns)
-    assert lost(done) >= alone > 2000, "what the cut-off primary acknowledged"
-    assert window_s(done) > (heal_ns - begin_ns) / NS - 1, "and what it did until it was demoted"
-    assert window_s(done) > 14
-
-
-def test_partition_guarded(run: RunIt) -> None:
-    done = run("redis-partition-guarded")
-    held(done, HEALED)
-    assert 1 < actual(done) < 30
-    assert mark_ns(done, "heal_begin") / NS > actual(done), "it recovered while the cut lasted"
-    assert lost(done) == 0
-    assert done.summary["loss"]["unknown"] > 0, "what nobody confirmed"
-
-
-def test_partition_guarded_by_reply(run: RunIt) -> None:
-    """Without WAIT the few remain that the primary took before it noticed."""
-    done = run(BY_REPLY)
-    held(done, HEALED, expected="missed")
-    assert 0 < lost(done) < 2500
-    assert window_s(done) < 5
-
-
 def test_failover(run: RunIt) -> None:
     done = run("redis-failover")
     held(done, ONE_FAULT)
@@ -230,3 +203,30 @@ def test_flushall(run: RunIt) -> None:
     assert said["lost"] <= int((acked.invoked_ns < end_ns).sum()), "and nothing since"
     detail = next(check["detail"] for check in done.summary["checks"] if check["name"] == "nothing was flushed")
     assert re.match(r"FLUSHALL or FLUSHDB ran on 127\.0\.0\.1:\d+", detail)
+
+
+def test_partition(run: RunIt) -> None:
+    done = run("redis-partition")
+    held(done, HEALED)
+    begin_ns, heal_ns = mark_ns(done, "fault_end"), mark_ns(done, "heal_begin")
+    alone = acks_between(done, begin_ns + NS, heal_ns)
+    assert lost(done) >= alone > 2000, "what the cut-off primary acknowledged"
+    assert window_s(done) > (heal_ns - begin_ns) / NS - 1, "and what it did until it was demoted"
+    assert window_s(done) > 14
+
+
+def test_partition_guarded(run: RunIt) -> None:
+    done = run("redis-partition-guarded")
+    held(done, HEALED)
+    assert 1 < actual(done) < 30
+    assert mark_ns(done, "heal_begin") / NS > actual(done), "it recovered while the cut lasted"
+    assert lost(done) == 0
+    assert done.summary["loss"]["unknown"] > 0, "what nobody confirmed"
+
+
+def test_partition_guarded_by_reply(run: RunIt) -> None:
+    """Without WAIT the few remain that the primary took before it noticed."""
+    done = run(BY_REPLY)
+    held(done, HEALED, expected="missed")
+    assert 0 < lost(done) < 2500
+    assert window_s(done) < 5

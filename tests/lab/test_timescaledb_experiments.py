@@ -181,14 +181,6 @@ def cut_off(done: Run, reached: bool) -> None:
     assert ("the database system is shutting down" in (done.drill / "observer.log").read_text()) == reached
 
 
-def test_primary_isolation(run: RunIt) -> None:
-    cut_off(run("timescaledb-primary-isolation"), reached=False)
-
-
-def test_primary_partition(run: RunIt) -> None:
-    cut_off(run("timescaledb-primary-partition"), reached=True)
-
-
 def test_switchover(run: RunIt) -> None:
     done = run("timescaledb-switchover")
     held(done, ONE_FAULT)
@@ -209,6 +201,25 @@ def test_etcd_loss(run: RunIt) -> None:
     assert actual(done) > (heal_ns - mark_ns(done, "fault_end")) / NS / 4
 
 
+def test_register_loss(run: RunIt) -> None:
+    done = run("timescaledb-register-loss")
+    held(done, HEALED)
+    assert 5 < actual(done) < 60
+    history = done.history
+    assert history.stream_kind == "register"
+    assert len(history.streams) > 8 * 5, "registers are retired"
+    assert done.summary["loss"]["stale"] == 0
+    assert len(history.reads) > 500
+
+
+def test_primary_isolation(run: RunIt) -> None:
+    cut_off(run("timescaledb-primary-isolation"), reached=False)
+
+
+def test_primary_partition(run: RunIt) -> None:
+    cut_off(run("timescaledb-primary-partition"), reached=True)
+
+
 def test_async_loss(run: RunIt) -> None:
     done = run("timescaledb-async-loss")
     held(done, ["fault_begin", "fault_end"] * 2 + HEALED[2:])
@@ -222,17 +233,6 @@ def test_async_loss(run: RunIt) -> None:
     (within,) = [check for check in done.summary["checks"] if check["name"] == "within maximum_lag_on_failover"]
     lacked = int(re.findall(r"lacked ([\d,]+) bytes", within["detail"])[0].replace(",", ""))
     assert 100 * lost < lacked < 1_048_576, "a row costs its payload at least"
-
-
-def test_register_loss(run: RunIt) -> None:
-    done = run("timescaledb-register-loss")
-    held(done, HEALED)
-    assert 5 < actual(done) < 60
-    history = done.history
-    assert history.stream_kind == "register"
-    assert len(history.streams) > 8 * 5, "registers are retired"
-    assert done.summary["loss"]["stale"] == 0
-    assert len(history.reads) > 500
 
 
 def test_async_loss_of_registers(run: RunIt) -> None:

@@ -116,7 +116,7 @@ class Group:
         assert wait_until(lambda: self.online() == replicas, 30), self.primary.log.read_text()
         watch = (
             f"sentinel monitor {name} 127.0.0.1 {self.primary.port} 2",
-            f"sentinel down-after-milliseconds {name} 1000",
+            f"sentinel down-after-milliseconds {name} 1500",
             f"sentinel failover-timeout {name} 5000",
         )
         self.sentinels = [start(*watch, sentinel=True, **more) for _ in range(sentinels)]

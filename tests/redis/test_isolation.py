@@ -60,8 +60,9 @@ def promoted(lab: Cluster, old: int) -> bool:
     return leader != lab.node(old).endpoint and probes.primary(configured)["primaries"] > 0
 
 
+@pytest.mark.parametrize("lab", [FILTERED], indirect=True, scope="module")
 class TestIsolateOnTheLab(FaultConformance):
-    """Of a replica, which costs the least."""
+    """Of a replica, which costs the least. How a proxy cuts is the same for all services (`tests.faults`)."""
 
     @pytest.fixture
     def fault(self) -> Isolate:
