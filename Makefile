@@ -12,9 +12,9 @@ PURE := tests/core tests/report
 # PostgreSQL and then of Redis, which mostly wait for Patroni and for Sentinel, beside the rest. Beside others a drill may
 # find no quiet baseline, so what failed is tried once more, alone, when all is done: that must pass, and both are shown.
 WORKERS ?= 3
-WAITING_WORKERS ?= 2
+WAITING_WORKERS ?= 3
 POSTGRESQL := $(sort tests/timescaledb tests/lab/test_application.py $(wildcard tests/lab/test_timescaledb*.py))
-REDIS := $(sort tests/redis tests/feast $(wildcard tests/lab/test_redis*.py tests/lab/test_fea*.py tests/lab/test_heal*.py))
+REDIS := $(sort tests/redis tests/feast tests/gameday/test_soak.py $(wildcard tests/lab/test_redis*.py tests/lab/test_fea*.py tests/lab/test_heal*.py))
 OTHERS := tests $(addprefix --ignore=,$(PURE) $(POSTGRESQL) $(REDIS))
 TRIES := .pytest_cache/tries
 

@@ -19,8 +19,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has started the
 PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
 POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41, 50, 51, 60, 70, 71, 90)  # of one on any network
 REDIS_OFFSETS = (*(first + node for first in (0, 20, 40, 50, 70) for node in range(3)), 60)  # of one on any network
-PORTS_OF_A_WORKER = 1800
-WORKERS = 5  # the Makefile's
+PORTS_OF_A_WORKER = 1600
+WORKERS = 6  # the Makefile's
 OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 
 
@@ -32,7 +32,7 @@ def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + int(os.environ.get("TESTS_LANE", 0))
     first = 20000 + worker % WORKERS * PORTS_OF_A_WORKER
-    begin = os.getpid() % 9 * 200  # other runs of the tests on this machine
+    begin = os.getpid() % 8 * 200  # other runs of the tests on this machine
     for step in range(0, PORTS_OF_A_WORKER, 200):
         base = first + (begin + step) % PORTS_OF_A_WORKER
         if all(is_free(base + offset) for offset in offsets):

@@ -53,4 +53,4 @@ def views_of(settings: Settings, environment: Environment) -> dict[str, FeatureV
             f"{', '.join(found['projects']) or 'none'}.",
             f"run 'feast apply' in {settings.folder}.",
         )
-    return {name: FeatureView(**view) for name, view in found["views"].items()}
+    return {name: FeatureView(**view) for name, view in sorted(found["views"].items())}

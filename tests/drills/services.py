@@ -50,12 +50,17 @@ class Service:
     complaint: str
     keeps: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
     whole: str = "wait until the cluster is whole"
     fill: Callable[[Mapping[str, str]], None] = field(default=lambda way: None, repr=False)
 
     def options(self) -> dict[str, Any]:
         """Those of a lab of its own on free ports, quick to notice a loss."""
-        return {"base_port": free_base_port(self.offsets), **({"settings": self.settings} if self.settings else {})}
+        return {
+            "base_port": free_base_port(self.offsets),
+            **({"settings": self.settings} if self.settings else {}),
+            **self.more,
+        }
 
     def way(self, cluster: Cluster) -> dict[str, str]:
         """The environment that leads an experiment to this lab."""
@@ -179,5 +184,6 @@ REDIS = Service(
     keeps="keys",
     whole="wait until the Redis is whole",
     fill=_redis_filled,
+    more={"sentinel": {"down-after-milliseconds": 6000}},  # so that there is a middle of a fault to be met
 )
 SERVICES = (KAFKA, TIMESCALEDB, REDIS)

@@ -177,7 +177,6 @@ def test_consumer_loss(run: RunIt) -> None:
     assert actual(done, "rto") < actual(done, "freshness"), "writers do not notice"
 
 
-@pytest.mark.parametrize("name", LOSSY)
 def test_broker_isolation(run: RunIt) -> None:
     done = run("kafka-broker-isolation")
     held(done)
@@ -197,6 +196,7 @@ def test_slow_broker(run: RunIt) -> None:
     assert slowest >= EXPERIMENTS["kafka-slow-broker"]["configuration"]["latency_ms"]
 
 
+@pytest.mark.parametrize("name", LOSSY)
 def test_what_is_lost_is_told_to_the_record(run: RunIt, name: str) -> None:
     done = run(name)
     held(done)
