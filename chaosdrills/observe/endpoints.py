@@ -28,10 +28,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from chaosdrills.core.parameters import Parameters
 from chaosdrills.errors import UsageError
 from chaosdrills.observe.expectation import KEYS, Expectation, expectation_of
+from chaosdrills.observe.listed import LATER, listed
 
 NAMES = ("name", "url", "body", "rate_per_s", "timeout_s", "expect", "keep_alive")
 MOST = 20  # endpoints
-LATER = "${"  # what a value holds that is known only in a run
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,7 @@ def endpoints_of(given: Any, written: bool = False) -> tuple[Endpoint, ...]:
     `written`: as it stands in the experiment, where ``${...}`` in a value is not known yet and passed over, and where
     no password may stand.
     """
-    if given is None or (written and isinstance(given, str) and LATER in given):
-        return ()
-    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) > MOST:
-        raise UsageError(
-            "the observe control's polls are no list, or too long a one.", f"give a list of up to {MOST} objects."
-        )
-    endpoints = [_endpoint(one, number, written) for number, one in enumerate(given, 1)]
-    names = [endpoint.name for endpoint in endpoints]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"two polls are named {name!r}.", "give each a name of its own.")
-    return tuple(endpoints)
+    return listed("polls", MOST, given, written, _endpoint)
 
 
 def unaddressed(given: Any) -> tuple[str, ...]:

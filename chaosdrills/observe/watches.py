@@ -22,8 +22,9 @@ from typing import Any
 from chaosdrills.core.attempts import CAP_S, FACTOR
 from chaosdrills.errors import UsageError
 from chaosdrills.observe.counts import Page, Source, check_source, load_source
-from chaosdrills.observe.endpoints import LATER, Endpoint, address_of, place_of, request_of
+from chaosdrills.observe.endpoints import Endpoint, address_of, place_of, request_of
 from chaosdrills.observe.exposition import Selector
+from chaosdrills.observe.listed import LATER, listed
 
 BOUNDS = {"every_s": (0.02, 1.0), "timeout_s": (0.01, 30.0), "factor": (1.0, 100.0), "cap_s": (0.0, 86_400.0)}
 NAMES = ("name", "url", "metric", "source", "arguments", *BOUNDS)
@@ -61,18 +62,7 @@ def watches_of(given: Any, written: bool = False) -> tuple[Watch, ...]:
     `written`: as it stands in the experiment, where ``${...}`` in a value is not known yet and passed over, and where
     no password may stand.
     """
-    if given is None or (written and isinstance(given, str) and LATER in given):
-        return ()
-    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) > MOST:
-        raise UsageError(
-            "the observe control's watches are no list, or too long a one.", f"give a list of up to {MOST} objects."
-        )
-    watches = [_watch(one, number, written) for number, one in enumerate(given, 1)]
-    names = [watch.name for watch in watches]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"two watches are named {name!r}.", "give each a name of its own.")
-    return tuple(watches)
+    return listed("watches", MOST, given, written, _watch)
 
 
 def with_secrets(given: Sequence[Mapping[str, Any]] | None, secrets: Mapping[str, Any]) -> list[dict[str, Any]]:
