@@ -19,6 +19,7 @@ from chaosdrills.kafka.offsets import log_of
 from chaosdrills.kafka.producing import Sending
 from chaosdrills.kafka.readback import ReadBack
 from chaosdrills.kafka.reader import Reader
+from chaosdrills.observe.by_sending import BySending
 from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ REMOVE_S = 10.0
 SAY_S = 1.0  # what is left of the time to open, so that the reason is told and not only that it ran out
 
 
-class KafkaWorkload:
+class KafkaWorkload(BySending[Sending]):
     """`chaosdrills.observe.workload.Workload` for Kafka. Arguments: see `chaosdrills.kafka.arguments.Arguments`."""
 
     stream_kind: StreamKind = "log"
@@ -79,34 +80,9 @@ class KafkaWorkload:
             self._reader = Reader(self._arguments, self._drill_id, self._firsts, reader_page)
             self._reader.start()
 
-    @property
-    def in_flight(self) -> int:
-        """How many messages have no delivery report yet."""
-        return self._sending.in_flight
-
-    def oldest_in_flight_ns(self) -> int | None:
-        """The intended time of the oldest of them."""
-        return self._sending.oldest_in_flight_ns()
-
-    def send(self, intended_ns: Sequence[int]) -> None:
-        """One message for each intended time, to the partitions in turn."""
-        self._sending.send(intended_ns)
-
-    def refuse(self, intended_ns: Sequence[int]) -> None:
-        """One operation for each intended time, noted as failed without sending it."""
-        self._sending.refuse(intended_ns)
-
-    def poll(self, timeout_s: float) -> None:
-        """Serve delivery reports."""
-        self._sending.poll(timeout_s)
-
     def trouble(self) -> str:
         """The last trouble of the producer's connections."""
         return self._sending.trouble.last
-
-    def abandon(self) -> None:
-        """Have librdkafka give up what is in flight."""
-        self._sending.abandon()
 
     def end_reading(self) -> None:
         """Stop the reader, and end the consumers."""

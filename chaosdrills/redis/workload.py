@@ -15,13 +15,14 @@ from typing import Any
 
 from chaosdrills.core.history import StreamKind
 from chaosdrills.errors import DrillError, UnavailableError
+from chaosdrills.observe.by_sending import BySending
 from chaosdrills.observe.log_reader import LogReader
 from chaosdrills.observe.register_reader import RegisterReader
 from chaosdrills.observe.sending import Sending
 from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
 from chaosdrills.redis.arguments import NOTHING, REPLICA, Arguments
 from chaosdrills.redis.client import Session, versions
-from chaosdrills.redis.connecting import ServerConnector
+from chaosdrills.redis.connecting import Made, ServerConnector
 from chaosdrills.redis.finding import PRIMARY, Client
 from chaosdrills.redis.info import Info
 from chaosdrills.redis.layout import OwnLayout, RegisterLayout
@@ -44,7 +45,7 @@ ASK_S = 2.0
 JOIN_S = 5.0  # replicas that have only just begun to follow confirm nothing at first
 
 
-class RedisWorkload:
+class RedisWorkload(BySending[Sending[Made]]):
     """`chaosdrills.observe.workload.Workload` for Redis. Arguments: `chaosdrills.redis.arguments`."""
 
     def __init__(self, drill_id: str, arguments: Mapping[str, Any]) -> None:
@@ -123,34 +124,9 @@ class RedisWorkload:
         logs = LedgerSource(given, self._drill_id, self._client, writing)
         return LogReader(given.lanes, logs, given.read_from == REPLICA, page)
 
-    @property
-    def in_flight(self) -> int:
-        """How many writes have no outcome yet."""
-        return self._sending.in_flight
-
-    def oldest_in_flight_ns(self) -> int | None:
-        """The intended time of the oldest of them."""
-        return self._sending.oldest_in_flight_ns()
-
-    def send(self, intended_ns: Sequence[int]) -> None:
-        """One write for each intended time, over the connections in turn."""
-        self._sending.send(intended_ns)
-
-    def refuse(self, intended_ns: Sequence[int]) -> None:
-        """One operation for each intended time, noted as failed without sending it."""
-        self._sending.refuse(intended_ns)
-
-    def poll(self, timeout_s: float) -> None:
-        """Serve the server's answers."""
-        self._sending.poll(timeout_s)
-
     def trouble(self) -> str:
         """The last trouble of the connections."""
         return self._sending.trouble or self._connector.trouble
-
-    def abandon(self) -> None:
-        """Close the connections."""
-        self._sending.abandon()
 
     def end_reading(self) -> None:
         """Stop the reader, and what watches the servers."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from chaosdrills.core.history import StreamKind
 from chaosdrills.errors import DrillError
+from chaosdrills.observe.by_sending import BySending
 from chaosdrills.observe.log_reader import LogReader
 from chaosdrills.observe.register_reader import RegisterReader
 from chaosdrills.observe.sending import Sending
@@ -21,7 +22,7 @@ from chaosdrills.observe.workload import Opened, Page, Progress, Survivors
 from chaosdrills.timescaledb import ledger, overview, register
 from chaosdrills.timescaledb.arguments import NOTHING, REPLICA, Arguments
 from chaosdrills.timescaledb.client import Session, versions
-from chaosdrills.timescaledb.connecting import PrimaryConnector
+from chaosdrills.timescaledb.connecting import Made, PrimaryConnector
 from chaosdrills.timescaledb.failover import Failover
 from chaosdrills.timescaledb.finding import PRIMARY, Client
 from chaosdrills.timescaledb.line import Line
@@ -40,7 +41,7 @@ REMOVE_S = 10.0
 HIDDEN = "a pooler hides which server a row is written to: the last second before a failover may be lost unseen"
 
 
-class TimescaleDBWorkload:
+class TimescaleDBWorkload(BySending[Sending[Made]]):
     """`chaosdrills.observe.workload.Workload` for PostgreSQL. Arguments: `chaosdrills.timescaledb.arguments`."""
 
     def __init__(self, drill_id: str, arguments: Mapping[str, Any]) -> None:
@@ -117,34 +118,9 @@ class TimescaleDBWorkload:
         logs = LedgerSource(self._arguments, self._client)
         return LogReader(self._arguments.connections, logs, wants_standby, page)
 
-    @property
-    def in_flight(self) -> int:
-        """How many writes have no outcome yet."""
-        return self._sending.in_flight
-
-    def oldest_in_flight_ns(self) -> int | None:
-        """The intended time of the oldest of them."""
-        return self._sending.oldest_in_flight_ns()
-
-    def send(self, intended_ns: Sequence[int]) -> None:
-        """One write for each intended time, over the connections in turn."""
-        self._sending.send(intended_ns)
-
-    def refuse(self, intended_ns: Sequence[int]) -> None:
-        """One operation for each intended time, noted as failed without sending it."""
-        self._sending.refuse(intended_ns)
-
-    def poll(self, timeout_s: float) -> None:
-        """Serve the server's answers."""
-        self._sending.poll(timeout_s)
-
     def trouble(self) -> str:
         """The last trouble of the connections."""
         return self._sending.trouble or self._connector.trouble
-
-    def abandon(self) -> None:
-        """Close the connections."""
-        self._sending.abandon()
 
     def end_reading(self) -> None:
         """Stop the reader, and what watches the servers and the WAL."""
