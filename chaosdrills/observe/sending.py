@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_NS = NS // 10
 TELL_AGAIN_S = 10.0
+BATCH = 64  # writes whose outcomes are noted together, if they come within BATCH_NS
+BATCH_NS = NS // 1000
 
 
 Settle = Callable[[int, Outcome], None]
@@ -101,6 +103,10 @@ class Sending(Generic[M]):
         self._answer_ns = None if answer_s is None else round(answer_s * NS)
         self.connector = connector
         self._settled: dict[Outcome, list[int]] = {outcome: [] for outcome in Outcome}
+        self._to_note: list[int] = []
+        self._noted_as: list[tuple[int, int, int]] = []  # of so many of them in turn, instant and outcome
+        self._noted_ns = 0
+        self._watched: dict[int, int] = {}  # the events that each descriptor is watched for
         self._by_descriptor: dict[int, Line[M]] = {}
         self._poll = select.poll()
         self._poll.register(self.connector.descriptor, select.POLLIN)
@@ -135,7 +141,7 @@ class Sending(Generic[M]):
     @property
     def in_flight(self) -> int:
         """How many writes have no outcome yet."""
-        return self._in_flight.count
+        return self._in_flight.count - len(self._to_note)
 
     def oldest_in_flight_ns(self) -> int | None:
         """The intended time of the oldest of them."""
@@ -185,8 +191,11 @@ class Sending(Generic[M]):
             self._forget(line)
             sent, waiting = line.drop()
             self._settled[Outcome.FAILED] += waiting
-            self._settle(sent, NO_TIME, Outcome.UNKNOWN)
+            if sent:
+                self._to_note += sent
+                self._noted_as.append((len(sent), NO_TIME, Outcome.UNKNOWN))
         self._note(boottime_ns())
+        self._hand_over()
 
     def _taken(self, intended_ns: Sequence[int]) -> int:
         """The number of the first of them, each of which has its place in the history now."""
@@ -200,10 +209,11 @@ class Sending(Generic[M]):
             line.adopt(made)
             self._by_descriptor[line.descriptor] = line
             self._poll.register(line.descriptor, select.POLLIN)
+            self._watched[line.descriptor] = select.POLLIN
 
     def _serve(self, line: Line[M], now_ns: int) -> None:
         try:
-            line.receive(lambda number, outcome: self._settled[outcome].append(number))
+            line.receive(self._settle_one)
         except Lost as lost:
             self._lose(line, str(lost))
             return
@@ -224,8 +234,10 @@ class Sending(Generic[M]):
 
     def _watch(self, line: Line[M]) -> None:
         """Wait for the socket to take more only where it has not taken all."""
-        if line.connected:
-            self._poll.modify(line.descriptor, select.POLLIN | (select.POLLOUT if line.unflushed else 0))
+        events = select.POLLIN | select.POLLOUT if line.unflushed else select.POLLIN
+        if self._watched.get(line.descriptor, events) != events:
+            self._poll.modify(line.descriptor, events)
+            self._watched[line.descriptor] = events
 
     def _give_up_silent(self, now_ns: int) -> None:
         for line in self._lines:
@@ -257,21 +269,32 @@ class Sending(Generic[M]):
     def _forget(self, line: Line[M]) -> None:
         if self._by_descriptor.pop(line.descriptor, None) is not None:
             self._poll.unregister(line.descriptor)
+            del self._watched[line.descriptor]
         line.descriptor = -1
 
+    def _settle_one(self, number: int, outcome: Outcome) -> None:
+        self._settled[outcome].append(number)
+
     def _note(self, now_ns: int) -> None:
-        """Hand over what was settled since; all of it shares the instant."""
+        """What was settled since shares this instant. It is handed over with what follows at once: tables are dear."""
         for outcome, numbers in self._settled.items():
             if numbers:
-                self._settle(numbers, now_ns, outcome)
+                self._to_note += numbers
+                self._noted_as.append((len(numbers), now_ns, outcome))
                 numbers.clear()
+        if self._to_note and (len(self._to_note) >= BATCH or now_ns - self._noted_ns >= BATCH_NS):
+            self._noted_ns = now_ns
+            self._hand_over()
 
-    def _settle(self, numbers: Sequence[int], completed_ns: int, outcome: Outcome) -> None:
-        if not numbers:
+    def _hand_over(self) -> None:
+        if not self._to_note:
             return
-        which = np.array(numbers, np.int64)
+        counts, completed_ns, outcomes = np.array(self._noted_as, np.int64).T
+        which = np.array(self._to_note, np.int64)
         table = np.empty((len(which), 5), np.int64)
         table[:, 0], table[:, 1] = self._writing.settle(which)
         table[:, 2] = self._in_flight.settle(which)
-        table[:, 3], table[:, 4] = completed_ns, outcome
+        table[:, 3], table[:, 4] = np.repeat(completed_ns, counts), np.repeat(outcomes, counts)
+        self._to_note.clear()
+        self._noted_as.clear()
         self._page.write_all(table)

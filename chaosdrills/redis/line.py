@@ -66,11 +66,12 @@ class Line:
         """Send what waits, as far as may be unanswered. Raises `Lost`."""
         if self._made is None:
             return
-        while self.waiting and len(self.sent) < self._depth:
-            number = self.waiting.popleft()
-            self.sent.append((number, now_ns))
-            self._unsent += self._command(number)
-            self._unsent += self._wait
+        waiting, sent, unsent = self.waiting, self.sent, self._unsent
+        while waiting and len(sent) < self._depth:
+            number = waiting.popleft()
+            sent.append((number, now_ns))
+            unsent += self._command(number)
+            unsent += self._wait
         self._flush(self._made)
 
     def receive(self, settle: Settle) -> None:
@@ -119,7 +120,10 @@ class Line:
             for answer in self._parser.answers():
                 if not self.sent:
                     raise Lost(f"an answer that nobody waits for: {str(answer)[:80]}")
-                self._understand(answer, settle)
+                if self._wait or isinstance(answer, ReplyError):
+                    self._understand(answer, settle)
+                else:
+                    settle(self.sent.popleft()[0], Outcome.OK)
         except ServerError as error:
             raise Lost(error.message.rstrip(".")) from error
 

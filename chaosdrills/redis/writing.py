@@ -25,14 +25,15 @@ class LedgerWriting(writing.LogWriting):
 
     def __init__(self, arguments: Arguments, drill_id: str) -> None:
         super().__init__(drill_id, arguments.lanes, arguments.payload_bytes)
-        self._prefix = keys.prefix_of(drill_id).encode()
+        prefix = keys.prefix_of(drill_id).encode()
+        self._keys = [keys.ledger_key(prefix, lane, b"") for lane in range(arguments.lanes)]
         self._payload = filler(arguments.payload_bytes).encode()
 
     def command(self, number: int) -> bytes:
         """The write of one key."""
         stream, seq, checksum = self.row(number)
         value = keys.value_of(seq, checksum, self._payload)
-        return joined((b"SET", keys.ledger_key(self._prefix, stream, seq), value))
+        return joined((b"SET", self._keys[stream] + seq, value))
 
 
 class RegisterWriting(writing.RegisterWriting):
