@@ -3,15 +3,17 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from chaosdrills.host.nodes import Cluster, load, start_node
-from chaosdrills.host.processes import identify, this_process, wait_until
+from chaosdrills.host.processes import this_process, wait_until
 from chaosdrills.lab import lifecycle
 from chaosdrills.lab.lifecycle import service_module
 from chaosdrills.lab.ports import is_free
+from tests.shared_labs import SharedLabs
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has started the tests in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what they start, and interrupt, would inherit it
@@ -48,7 +50,6 @@ LONGEST = (
     "timescaledb/test_registers.py",
     "lab/test_timescaledb_experiments.py",
     "lab/test_redis_experiments.py",
-    "lab/test_feast_experiments.py",
     "lab/test_feast_experiments.py",
     "lab/test_timescaledb_lab.py",
     "lab/test_application.py",
@@ -94,8 +95,29 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def kafka_lab(state_home: Path) -> Iterator[Cluster]:
-    """Three real Kafka brokers for the session, on free ports, with their state in `state_home`.
+def shared_labs() -> Iterator[SharedLabs]:
+    """What keeps labs up from file to file."""
+    labs = SharedLabs()
+    yield labs
+    labs.end_idle()
+
+
+@contextmanager
+def _lab(service: str, state_home: Path, offsets: tuple[int, ...]) -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(state_home))
+        cluster = lifecycle.up(service, {"base_port": free_base_port(offsets)}, owner=this_process())
+    try:
+        yield cluster
+    finally:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_STATE_HOME", str(state_home))
+            lifecycle.down(service)
+
+
+@pytest.fixture(scope="module")
+def kafka_lab(shared_labs: SharedLabs, state_home: Path) -> Iterator[Cluster]:
+    """Three real Kafka brokers for a file, and for the next that asks for them, on free ports, in `state_home`.
 
     Yields the `chaosdrills.host.nodes.Cluster`; `kafka_lab.endpoint` is the bootstrap list, `nodes[i].data_dir` a
     node's log directory. XDG_STATE_HOME points to this lab from the first use on, so `host.nodes.load("kafka")` finds
@@ -104,12 +126,8 @@ def kafka_lab(state_home: Path) -> Iterator[Cluster]:
 
     The jars and the AOT cache are the user's own (XDG_CACHE_HOME is left alone), so that only the first run is slow.
     """
-    base_port = free_base_port()
-    cluster = lifecycle.up("kafka", {"base_port": base_port}, owner=identify(os.getpid()))
-    try:
+    with shared_labs.held("kafka_lab", lambda: _lab("kafka", state_home, PORTS_OF_A_LAB)) as cluster:
         yield cluster
-    finally:
-        lifecycle.down("kafka")
 
 
 @pytest.fixture(autouse=True)
@@ -122,17 +140,14 @@ def whole_kafka_lab(request: pytest.FixtureRequest) -> None:
         _make_whole("kafka", request)
 
 
-@pytest.fixture(scope="session")
-def timescaledb_lab(state_home: Path) -> Iterator[Cluster]:
-    """Two real PostgreSQL nodes and etcd for the session, as `kafka_lab` has it; whichever of the two leads.
+@pytest.fixture(scope="module")
+def timescaledb_lab(shared_labs: SharedLabs, state_home: Path) -> Iterator[Cluster]:
+    """Two real PostgreSQL nodes and etcd, as `kafka_lab` has it; whichever of the two leads.
 
     `chaosdrills.lab.timescaledb.configuration(timescaledb_lab)` is how they are reached. Drop what you make.
     """
-    cluster = lifecycle.up("timescaledb", {"base_port": free_base_port(POSTGRESQL_OFFSETS)}, owner=this_process())
-    try:
+    with shared_labs.held("timescaledb_lab", lambda: _lab("timescaledb", state_home, POSTGRESQL_OFFSETS)) as cluster:
         yield cluster
-    finally:
-        lifecycle.down("timescaledb")
 
 
 @pytest.fixture(autouse=True)
@@ -142,17 +157,14 @@ def whole_timescaledb_lab(request: pytest.FixtureRequest) -> None:
         _make_whole("timescaledb", request)
 
 
-@pytest.fixture(scope="session")
-def redis_lab(state_home: Path) -> Iterator[Cluster]:
-    """A real Redis primary, two replicas and three sentinels for the session, as `kafka_lab` has it; whoever leads.
+@pytest.fixture(scope="module")
+def redis_lab(shared_labs: SharedLabs, state_home: Path) -> Iterator[Cluster]:
+    """A real Redis primary, two replicas and three sentinels, as `kafka_lab` has it; whoever leads.
 
     `chaosdrills.lab.redis.configuration(redis_lab)` is how they are reached. Use keys of your own.
     """
-    cluster = lifecycle.up("redis", {"base_port": free_base_port(REDIS_OFFSETS)}, owner=this_process())
-    try:
+    with shared_labs.held("redis_lab", lambda: _lab("redis", state_home, REDIS_OFFSETS)) as cluster:
         yield cluster
-    finally:
-        lifecycle.down("redis")
 
 
 @pytest.fixture(autouse=True)

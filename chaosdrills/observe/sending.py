@@ -106,7 +106,7 @@ class Sending(Generic[M]):
         self._to_note: list[int] = []
         self._noted_as: list[tuple[int, int, int]] = []  # of so many of them in turn, instant and outcome
         self._noted_ns = 0
-        self._watched: dict[int, int] = {}  # the events that each descriptor is watched for
+        self._full: set[int] = set()  # descriptors whose socket did not take all
         self._by_descriptor: dict[int, Line[M]] = {}
         self._poll = select.poll()
         self._poll.register(self.connector.descriptor, select.POLLIN)
@@ -209,7 +209,6 @@ class Sending(Generic[M]):
             line.adopt(made)
             self._by_descriptor[line.descriptor] = line
             self._poll.register(line.descriptor, select.POLLIN)
-            self._watched[line.descriptor] = select.POLLIN
 
     def _serve(self, line: Line[M], now_ns: int) -> None:
         try:
@@ -221,7 +220,7 @@ class Sending(Generic[M]):
             self._tell_refusal(line)
         if line.waiting or line.unflushed:
             self._push(line, now_ns)
-        else:
+        elif self._full:
             self._watch(line)
 
     def _push(self, line: Line[M], now_ns: int) -> None:
@@ -230,14 +229,17 @@ class Sending(Generic[M]):
         except Lost as lost:
             self._lose(line, str(lost))
         else:
-            self._watch(line)
+            if line.unflushed or self._full:
+                self._watch(line)
 
     def _watch(self, line: Line[M]) -> None:
         """Wait for the socket to take more only where it has not taken all."""
-        events = select.POLLIN | select.POLLOUT if line.unflushed else select.POLLIN
-        if self._watched.get(line.descriptor, events) != events:
-            self._poll.modify(line.descriptor, events)
-            self._watched[line.descriptor] = events
+        if line.unflushed and line.descriptor not in self._full:
+            self._full.add(line.descriptor)
+            self._poll.modify(line.descriptor, select.POLLIN | select.POLLOUT)
+        elif not line.unflushed and line.descriptor in self._full:
+            self._full.remove(line.descriptor)
+            self._poll.modify(line.descriptor, select.POLLIN)
 
     def _give_up_silent(self, now_ns: int) -> None:
         for line in self._lines:
@@ -269,7 +271,7 @@ class Sending(Generic[M]):
     def _forget(self, line: Line[M]) -> None:
         if self._by_descriptor.pop(line.descriptor, None) is not None:
             self._poll.unregister(line.descriptor)
-            del self._watched[line.descriptor]
+            self._full.discard(line.descriptor)
         line.descriptor = -1
 
     def _settle_one(self, number: int, outcome: Outcome) -> None:

@@ -91,7 +91,8 @@ class Line:
         self._take(settle)
         if self._why or not data:
             raise Lost(self._why or "the server closed it")
-        self._flush(self._made)
+        if self._unsent:
+            self._flush(self._made)
 
     def drop(self) -> tuple[list[int], list[int]]:
         """Close the connection; returns the numbers that were sent and those that were not."""

@@ -1,7 +1,7 @@
 """Labs for all whole drills, quick to notice a loss; and what must hold after each of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,10 @@ from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host.processes import this_process, wait_until
 from chaosdrills.lab import lifecycle
 from tests.drills.chaos import Place, Run
-from tests.drills.services import KAFKA, REDIS, TIMESCALEDB, Service
+from tests.drills.services import KAFKA, Service
+from tests.shared_labs import SharedLabs
+
+LabFor = Callable[[Service], AbstractContextManager[Place]]
 
 
 @contextmanager
@@ -29,31 +32,19 @@ def lab_of(service: Service, folder: Path) -> Iterator[Place]:
             lifecycle.down(service.name)
 
 
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Three brokers."""
-    with lab_of(KAFKA, tmp_path_factory.mktemp("drills")) as lab:
-        yield lab
+@pytest.fixture(scope="module")
+def lab_for(shared_labs: SharedLabs, tmp_path_factory: pytest.TempPathFactory) -> LabFor:
+    """The lab of a service for all drills, while it is held."""
+    return lambda service: shared_labs.held(
+        f"drills on {service}", lambda: lab_of(service, tmp_path_factory.mktemp("drills"))
+    )
 
 
-@pytest.fixture(scope="session")
-def timescaledb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Two PostgreSQL nodes under Patroni."""
-    with lab_of(TIMESCALEDB, tmp_path_factory.mktemp("drills")) as lab:
-        yield lab
-
-
-@pytest.fixture(scope="session")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Three Redis servers, one of which leads, and three sentinels."""
-    with lab_of(REDIS, tmp_path_factory.mktemp("drills")) as lab:
-        yield lab
-
-
-@pytest.fixture(scope="session")
-def lab(kafka: Place) -> Place:
-    """The lab of all tests that are about no certain service; a file may have another one."""
-    return kafka
+@pytest.fixture(scope="module")
+def lab(lab_for: LabFor) -> Iterator[Place]:
+    """The lab of all tests that are about no certain service, which has Kafka; a file may have another one."""
+    with lab_for(KAFKA) as found:
+        yield found
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.host import nodes
 from chaosdrills.host.processes import wait_until
 from tests.drills.chaos import WAIT, Experiment, Place, Run, action, control, experiment, in_memory, with_foreign_fault
+from tests.drills.conftest import LabFor
 from tests.drills.services import SERVICES, Service
 
 pytestmark = pytest.mark.lab
@@ -25,10 +26,10 @@ INTERRUPTED = "the run was interrupted in the phase"
 
 
 @pytest.fixture(scope="module", params=SERVICES, ids=str)
-def lab(request: pytest.FixtureRequest) -> Place:
+def lab(lab_for: LabFor, request: pytest.FixtureRequest) -> Iterator[Place]:
     """The lab of each service in turn."""
-    found: Place = request.getfixturevalue(request.param.name)
-    return found
+    with lab_for(request.param) as found:
+        yield found
 
 
 def hits_nothing(service: Service) -> Experiment:

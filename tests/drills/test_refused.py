@@ -11,6 +11,7 @@ import pytest
 
 from chaosdrills.kafka.client import Admin, Connection
 from tests.drills.chaos import REPOSITORY, Experiment, Place, Run, control, experiment, with_foreign_fault
+from tests.drills.conftest import LabFor
 from tests.drills.services import KAFKA, TIMESCALEDB, Service
 
 pytestmark = pytest.mark.lab
@@ -171,22 +172,23 @@ NAMES = [make.__name__ for make in [*PLAIN, *WITH_FILES, *POSTGRESQL, no_postgre
 
 @pytest.fixture(scope="module")
 def started(
-    lab: Place, timescaledb: Place, tmp_path_factory: pytest.TempPathFactory
+    lab: Place, lab_for: LabFor, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, tuple[Case, Run]]]:
     """All cases, under way."""
     folder = tmp_path_factory.mktemp("refused")
     Admin(Connection(lab.endpoint)).create_topic(TAKEN, 2, 3, {}, 30)
-    cases = {make.__name__: make() for make in PLAIN} | {make.__name__: make(folder) for make in WITH_FILES}
-    cases |= {make.__name__: make(timescaledb) for make in POSTGRESQL}
-    cases["no_postgresql_driver"] = no_postgresql_driver(timescaledb, folder / "postgresql")
-    places = {place.service.name: place.at(folder) for place in (lab, timescaledb)}
-    runs = {
-        name: places[case.service.name].start(case.described, name, *case.options, env=case.env)
-        for name, case in cases.items()
-    }
-    yield {name: (case, runs[name]) for name, case in cases.items()}
-    for run in runs.values():
-        run.end_all()
+    with lab_for(TIMESCALEDB) as timescaledb:
+        cases = {make.__name__: make() for make in PLAIN} | {make.__name__: make(folder) for make in WITH_FILES}
+        cases |= {make.__name__: make(timescaledb) for make in POSTGRESQL}
+        cases["no_postgresql_driver"] = no_postgresql_driver(timescaledb, folder / "postgresql")
+        places = {place.service.name: place.at(folder) for place in (lab, timescaledb)}
+        runs = {
+            name: places[case.service.name].start(case.described, name, *case.options, env=case.env)
+            for name, case in cases.items()
+        }
+        yield {name: (case, runs[name]) for name, case in cases.items()}
+        for run in runs.values():
+            run.end_all()
 
 
 @pytest.mark.parametrize("name", NAMES)

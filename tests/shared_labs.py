@@ -1,0 +1,37 @@
+"""Real labs that tests share: one stays up from file to file for as long as no file wants another one.
+
+A lab that nobody asks for costs processor time all the same, an idle Kafka broker 2 % of a core, and every pytest-xdist
+worker has labs of its own.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class SharedLabs:
+    """The labs that are up, by name, and how many hold each."""
+
+    def __init__(self) -> None:
+        self._up: dict[str, tuple[Any, ExitStack]] = {}
+        self._holders: dict[str, int] = {}
+
+    @contextmanager
+    def held(self, name: str, start: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
+        """The lab `name`, which `start` starts if it is not up; those that nobody holds are ended before."""
+        if name not in self._up:
+            self.end_idle()
+            stack = ExitStack()
+            self._up[name] = stack.enter_context(start()), stack
+        self._holders[name] = self._holders.get(name, 0) + 1
+        try:
+            yield self._up[name][0]
+        finally:
+            self._holders[name] -= 1
+
+    def end_idle(self) -> None:
+        """End those that nobody holds."""
+        for name in [name for name in self._up if not self._holders.get(name)]:
+            self._up.pop(name)[1].close()
