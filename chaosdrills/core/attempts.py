@@ -120,7 +120,7 @@ def _measured(
         None if doubt else count + (resets + len(hidden)) * most + int(hidden.sum()),
         count * MINUTE_NS / (span[1] - span[0]),
         _worst_per_min(growth),
-        tuple(np.diff(hi_ns).tolist()),
+        tuple(np.diff(np.maximum.accumulate(hi_ns)).tolist()),
         None if doubt or resets or not _all_seen(samples, span) else _backs_off(lo_ns, hi_ns, *patience),
         resets,
         len(hidden),
@@ -147,7 +147,7 @@ def _hidden(looks: Operations, in_vain_ns: Ints, span: tuple[int, int]) -> Ints:
 
 def _between(looks: Operations, span: tuple[int, int]) -> tuple[Ints, Bools]:
     """When each look but the first was answered, and whether what it shows as new may have been within `span`."""
-    hi_ns = np.maximum.accumulate(looks.completed_ns)[1:]
+    hi_ns = looks.completed_ns[1:]
     return hi_ns, (hi_ns > span[0]) & (looks.invoked_ns[:-1] < span[1])
 
 
@@ -170,8 +170,8 @@ def _worst_per_min(growth: _Growth) -> int:
     if not len(growth):
         return 0
     so_far = np.cumsum(growth.counts)
-    first = np.searchsorted(growth.hi_ns, growth.lo_ns - MINUTE_NS, side="right")
-    return int((so_far - (so_far - growth.counts)[first]).max())
+    within = np.searchsorted(growth.lo_ns, growth.hi_ns + MINUTE_NS, side="left")
+    return int((so_far[within - 1] - (so_far - growth.counts)).max())
 
 
 def _first(counts: Ints) -> Ints:

@@ -244,6 +244,11 @@ def test_a_sample_that_cannot_be(wrong: Json) -> None:
         parse([json.dumps(story([])[0]), json.dumps(look(1, 3) | wrong)])
 
 
+def test_looks_that_overlap_show_each_what_it_was_answered() -> None:
+    slow, quick = look(9.5, 0, completed_s=10.2), look(9.6, 1, completed_s=9.7)
+    assert found([look(9, 0), slow, quick, look(10.5, 1)]).count == 0
+
+
 @st.composite
 def any_samples(draw: st.DrawFn) -> list[Json]:
     """Samples of a count that grows, falls, and is not seen, at irregular instants; they may overlap."""
