@@ -127,6 +127,7 @@ class Sending(Generic[M]):
 
         if not wait_until(all_made, timeout_s, 0.005):
             made = sum(line.connected for line in self._lines)
+            self.connector.stop()  # what it is trying now ends, and says why it had no success so far
             raise UnavailableError(
                 f"only {made} of {len(self._lines)} connections were made within {timeout_s:.0f} s: "
                 f"{self.connector.trouble or 'the server is slow.'}",

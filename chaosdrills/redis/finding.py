@@ -49,7 +49,7 @@ class Client:
         Raises `UnavailableError`, saying what each said last, if there is none within `timeout_s` or it is `stopped`;
         `UsageError` at once if one does not accept who we are or Sentinel does not know the master, unless `patient`.
         """
-        deadline, said = time.monotonic() + timeout_s, {}
+        begun, said = time.monotonic(), {}
         while True:
             for address, why in self._candidates(role, patient):
                 said[address] = why or self._attempt(address, role, patient)
@@ -57,10 +57,11 @@ class Client:
                     return found
                 if stopped():
                     break
-            if time.monotonic() >= deadline or stopped():
+            tried_s = time.monotonic() - begun
+            if tried_s >= timeout_s or stopped():
                 told = "; ".join(f"{address} {why}" for address, why in said.items()) or "none is known"
                 raise UnavailableError(
-                    f"no Redis server {WISHES[role]}, {timeout_s:g} s long: {told}.",
+                    f"no Redis server {WISHES[role]}, {round(tried_s, 1):g} s long: {told}.",
                     "check the addresses in REDIS_URL, and that the servers run; 'chaos drills heal' starts nodes of "
                     "the lab that a drill has hit.",
                 )

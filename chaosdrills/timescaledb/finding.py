@@ -45,7 +45,7 @@ class Client:
         """
         search = _Search(self, role, patient)
         try:
-            return search.run(time.monotonic() + timeout_s, timeout_s, stopped)
+            return search.run(timeout_s, stopped)
         finally:
             search.close()
 
@@ -78,7 +78,9 @@ class _Search:
         self._attempts: list[_Attempt] = []
         self._resolve_at = 0.0
 
-    def run(self, deadline: float, timeout_s: float, stopped: Stopped) -> Session:
+    def run(self, timeout_s: float, stopped: Stopped) -> Session:
+        begun = time.monotonic()
+        deadline = begun + timeout_s
         while True:
             self._begin()
             found = self._serve(max(0.0, min(POLL_S, deadline - time.monotonic())))
@@ -86,7 +88,8 @@ class _Search:
                 return found
             if time.monotonic() >= deadline or stopped():
                 raise UnavailableError(
-                    f"no PostgreSQL server {WISHES[self._role]}, {timeout_s:g} s long: {self._said()}.",
+                    f"no PostgreSQL server {WISHES[self._role]}, {round(time.monotonic() - begun, 1):g} s long: "
+                    f"{self._said()}.",
                     "check the addresses in the DSN, and that the servers run; the primary must be among them.",
                 )
 

@@ -35,7 +35,7 @@ LOCKED_OUT = "55P03"
 # Every wait here is bounded by itself: what an administrator means for applications would end it in the middle.
 UNHURRIED = (
     "SELECT set_config(name, '0', true) FROM pg_settings "
-    "WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
+    "WHERE name IN ('transaction_timeout', 'idle_in_transaction_session_timeout')"
 )
 
 Found = tuple[int, "array[int]"]
@@ -97,6 +97,7 @@ class ReadBack(ABC):
             progress("reading back: waiting for the end of every write")
             session.query(OTHERS, _left(deadline))
             session.query("BEGIN", _left(deadline))
+            session.query("SET LOCAL statement_timeout = 0", _left(deadline))  # at once: the next takes its time
             session.query(UNHURRIED, _left(deadline))
             session.query(f"SET LOCAL lock_timeout = {round(LOCK_S * 1000)}", _left(deadline))
             try:

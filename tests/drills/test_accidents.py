@@ -32,6 +32,20 @@ def lab(lab_for: LabFor, request: pytest.FixtureRequest) -> Iterator[Place]:
         yield found
 
 
+def at_once(service: Service) -> Experiment:
+    """It heals without waiting for a recovery."""
+    described = experiment(service)
+    described["method"].remove(action(described, WAIT))
+    return described
+
+
+def patient(service: Service) -> Experiment:
+    """It is no recovery before it has lasted for a while: an accident comes before, however quick a service is."""
+    described = experiment(service)
+    control(described)["parameters"] |= {"stable_s": 6, "baseline_s": 6, "watch_s": 6}
+    return described
+
+
 def hits_nothing(service: Service) -> Experiment:
     described = experiment(service)
     action(described, service.fault)["provider"]["arguments"] = dict(service.nobody)
@@ -166,7 +180,7 @@ STEPS = {
 )
 def test_a_signal_in_each_step_of_the_method(place: Place, step: str, signum: int) -> None:
     """Wherever it comes: the record is whole as far as it goes, and one heal from anywhere undoes what is left."""
-    run = place.start(experiment(place.service))
+    run = place.start(at_once(place.service))
     run.wait_for(f"Action: {STEPS[step](place.service)}")
     run.interrupt() if signum == signal.SIGINT else os.kill(run.process.pid, signum)
     run.end(90)
@@ -202,7 +216,7 @@ def test_ctrl_c_while_it_warms_up(place: Place) -> None:
 
 
 def test_ctrl_c_in_mid_fault_heals_at_once(place: Place) -> None:
-    run = place.start(experiment(place.service))
+    run = place.start(patient(place.service))
     run.wait_for(f"Action: {WAIT}")
     assert [entry.fault for entry in outstanding()[0]] == ["kill"]
     run.interrupt()
@@ -213,7 +227,7 @@ def test_ctrl_c_in_mid_fault_heals_at_once(place: Place) -> None:
 
 
 def test_a_second_ctrl_c_leaves_the_heal_to_the_command_and_says_so(place: Place) -> None:
-    run = place.start(experiment(place.service))
+    run = place.start(patient(place.service))
     run.wait_for(f"Action: {WAIT}")
     run.interrupt()
     run.wait_for(f"Action: {place.service.rollback}")
@@ -226,7 +240,7 @@ def test_a_second_ctrl_c_leaves_the_heal_to_the_command_and_says_so(place: Place
 
 
 def test_an_observer_that_is_killed_in_mid_fault(place: Place) -> None:
-    run = place.start(experiment(place.service))
+    run = place.start(patient(place.service))
     run.wait_for(f"Action: {WAIT}")
     (observer,) = run.observers()
     os.kill(observer, signal.SIGKILL)
@@ -238,7 +252,7 @@ def test_an_observer_that_is_killed_in_mid_fault(place: Place) -> None:
 
 
 def test_chaos_that_is_killed_in_mid_fault_is_healed_from_anywhere(place: Place, tmp_path: Path) -> None:
-    run = place.start(experiment(place.service))
+    run = place.start(patient(place.service))
     run.wait_for(f"Action: {WAIT}")
     run.kill()
     assert wait_until(lambda: run.living() == [], 30), f"left running: {run.living()}"
@@ -255,7 +269,7 @@ def test_chaos_that_is_killed_in_mid_fault_is_healed_from_anywhere(place: Place,
 
 
 def test_a_node_that_never_comes_back(place: Place) -> None:
-    described, service = experiment(place.service), place.service
+    described, service = at_once(place.service), place.service
     action(described, service.whole)["provider"]["arguments"]["timeout_s"] = 3
     whole = nodes.load(service.name)
     assert whole is not None

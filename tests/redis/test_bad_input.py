@@ -16,6 +16,7 @@ from chaoslib.exceptions import ActivityFailed
 
 from chaosdrills.errors import DrillError, UnavailableError, UsageError
 from chaosdrills.host.processes import wait_until
+from chaosdrills.lab.ports import free_pair
 from chaosdrills.redis import probes
 from chaosdrills.redis.finding import PRIMARY
 from chaosdrills.redis.overview import Server, parsed
@@ -158,7 +159,8 @@ def test_a_server_that_is_no_primary_or_no_server_is_told(start: Start, flavour:
 
 
 def test_a_cluster_is_refused(start: Start, flavour: str) -> None:
-    node = start("cluster-enabled yes", flavour=flavour)
+    bus = free_pair(1)  # by itself it would be 10,000 above its own, where the kernel hands ports out
+    node = start("cluster-enabled yes", f"cluster-port {bus}", flavour=flavour)
     node.client().execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
     assert wait_until(lambda: "cluster_state:ok" in str(node.client().execute_command("CLUSTER", "INFO")), 20, 0.1)
     why = "is a node of a Redis Cluster, which is not supported"

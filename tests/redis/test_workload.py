@@ -145,7 +145,7 @@ def test_an_aof_that_is_off_is_told_at_once(start: Start, start_drill: StartDril
 
 def test_a_killed_primary_is_left_for_the_new_one(start: Start, start_drill: StartDrill) -> None:
     group = Group(start)
-    drill = start_drill(group.url, rate_per_s=400)
+    drill = start_drill(group.url, rate_per_s=400, keep_keys=True)
     drill.wait_acked(1600)
     drill.session.mark("fault_begin", "kill")
     group.primary.kill()
@@ -156,8 +156,10 @@ def test_a_killed_primary_is_left_for_the_new_one(start: Start, start_drill: Sta
     assert result["findings"]["connections_lost"] >= 8
     assert failed(result) == []
     judged = figures(drill)
-    assert judged["lost"] == 0
-    assert judged["baseline_per_s"] == 400
+    there, acked = set(keys_of(at_primary(group.url), drill)), drill.written(Outcome.OK)
+    missing = sum(key(drill, stream, seq) not in there for stream, seqs in acked.items() for seq in seqs)
+    assert judged["lost"] == missing < 40, "more than 0.1 s of what was acknowledged did not reach the replicas"
+    assert judged["baseline_per_s"] == pytest.approx(400, rel=0.05)
     assert 1 < judged["first_success_s"] < 30
 
 
