@@ -11,7 +11,7 @@ PURE := tests/core tests/report
 # The others run real servers and watch them, each worker with labs of its own, a file staying together: those of
 # PostgreSQL and then of Redis, which mostly wait for Patroni and for Sentinel, beside the rest. Beside others a drill may
 # find no quiet baseline, so what failed is tried once more, alone, when all is done: that must pass, and both are shown.
-WORKERS ?= 3
+WORKERS ?= 2
 WAITING_WORKERS ?= 3
 POSTGRESQL := $(sort tests/timescaledb tests/lab/test_application.py $(wildcard tests/lab/test_timescaledb*.py))
 REDIS := $(sort tests/redis tests/feast tests/gameday/test_soak.py $(wildcard tests/lab/test_redis*.py tests/lab/test_fea*.py tests/lab/test_heal*.py))

@@ -22,22 +22,20 @@ import os
 import select
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from benchmarks.observing import acked_per_s, in_turn, lateness, medians, observed, ratios
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import this_process
 from chaosdrills.lab import lifecycle, redis
 from chaosdrills.lab.ports import free_pair
 from chaosdrills.lab.status import status
-from chaosdrills.observe.session import ObserverSession, ObserverSpec
+from chaosdrills.observe.session import ObserverSession
 from chaosdrills.redis.client import joined
 from chaosdrills.redis.finding import PRIMARY, Client
 from chaosdrills.redis.url import RedisUrl
@@ -65,18 +63,13 @@ class Bench:
         if kind == "limit":
             return self._limit()
         if kind in ("ledger", "pipelined"):
-            return float(self._observe(0, self._rate, pipeline=1 if kind == "ledger" else DEPTH))
+            depth = 1 if kind == "ledger" else DEPTH
+            return float(self._observe(0, lambda session: acked_per_s(session, self._seconds), pipeline=depth))
         return self._benchmark(1 if kind == "benchmark" else DEPTH)
 
     def paced(self, kind: str) -> dict[str, Any]:
         """How late an observer is at 1,000 writes a second."""
-
-        def lateness(session: ObserverSession) -> dict[str, Any]:
-            time.sleep(self._seconds)
-            found: dict[str, Any] = session.snapshot()["lateness"]
-            return found
-
-        found: dict[str, Any] = self._observe(PACED_PER_S, lateness, kind=kind)
+        found: dict[str, Any] = self._observe(PACED_PER_S, lambda session: lateness(session, self._seconds), kind=kind)
         return found
 
     def _benchmark(self, depth: int) -> float:
@@ -126,41 +119,17 @@ class Bench:
 
     def _observe(self, rate_per_s: float, look: Callable[[ObserverSession], Any], **arguments: Any) -> Any:
         given = {"url": self._url, "connections": self._connections, "read_from": "nothing", **arguments}
-        with tempfile.TemporaryDirectory(prefix="chaosdrills-") as name:
-            spec = ObserverSpec(
-                uuid.uuid4().hex[:8], "redis", WORKLOAD, Path(name) / "record", given,
-                rate_per_s=rate_per_s, max_in_flight=self._connections * given.get("pipeline", DEPTH),
-            )  # fmt: skip
-            session = ObserverSession.start(spec, Path(name), 60)
-            try:
-                time.sleep(WARM_S)
-                found = look(session)
-                session.finish(10, 120)
-            finally:
-                session.close()
-        return found
-
-    def _rate(self, session: ObserverSession) -> float:
-        first, begin = session.snapshot()["acked"], time.monotonic()
-        time.sleep(self._seconds)
-        last, end = session.snapshot()["acked"], time.monotonic()
-        return float((last - first) / (end - begin))
+        most = self._connections * given.get("pipeline", DEPTH)
+        return observed("redis", WORKLOAD, given, look, rate_per_s=rate_per_s, max_in_flight=most, warm_s=WARM_S)
 
 
 def compare(bench: Bench, rounds: int) -> dict[str, Any]:
     """Rates and ratios over all rounds."""
-    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    for number in range(rounds):
-        turn = number % len(KINDS)
-        for kind in KINDS[turn:] + KINDS[:turn]:
-            rates[kind].append(bench.measure(kind))
-            print(f"round {number + 1}: {kind:20s} {rates[kind][-1]:10,.0f} writes/s", flush=True)
-    medians = {kind: statistics.median(found) for kind, found in rates.items()}
-    result: dict[str, Any] = {f"{kind}_per_s": round(value) for kind, value in medians.items()}
-    for ours, theirs in (("ledger", "benchmark"), ("ledger", "limit"), ("pipelined", "benchmark_pipelined")):
-        pairs = zip(rates[ours], rates[theirs], strict=True)
-        result[f"{ours}_to_{theirs}"] = round(medians[ours] / medians[theirs], 3)
-        result[f"{ours}_to_{theirs}_each"] = [round(mine / other, 3) for mine, other in pairs]
+    rates = in_turn(KINDS, rounds, bench.measure, "writes")
+    pairs = ("ledger", "benchmark"), ("ledger", "limit"), ("pipelined", "benchmark_pipelined")
+    result: dict[str, Any] = dict(medians(rates))
+    for ours, theirs in pairs:
+        result |= ratios(rates, ours, theirs)
     return result
 
 

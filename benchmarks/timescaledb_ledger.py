@@ -16,22 +16,21 @@ import argparse
 import json
 import os
 import re
-import statistics
 import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from benchmarks.observing import acked_per_s, in_turn, lateness, medians, observed, ratios
 from chaosdrills.host.nodes import Cluster
 from chaosdrills.host.processes import this_process
 from chaosdrills.lab import lifecycle, timescaledb
 from chaosdrills.lab.ports import free_pair
 from chaosdrills.lab.postgresql_programs import find_programs
 from chaosdrills.lab.status import status
-from chaosdrills.observe.session import ObserverSession, ObserverSpec
+from chaosdrills.observe.session import ObserverSession
 from chaosdrills.timescaledb import ledger
 from chaosdrills.timescaledb.dsn import Dsn
 from chaosdrills.timescaledb.finding import PRIMARY, Client
@@ -50,19 +49,15 @@ class Bench:
         self._seconds = seconds
         self._connections = connections
 
-    def ledger(self) -> float:
-        """Acknowledged inserts a second of an observer at full rate."""
-        return float(self._observe(0, lambda session: self._rate(session)))
+    def measure(self, kind: str) -> float:
+        """Inserts a second: of an observer at full rate, or of pgbench."""
+        if kind == "ledger":
+            return float(self._observe(0, lambda session: acked_per_s(session, self._seconds)))
+        return self.pgbench(kind)
 
     def paced(self, kind: str = "ledger") -> dict[str, Any]:
         """How late an observer is at 1,000 writes a second."""
-
-        def lateness(session: ObserverSession) -> dict[str, Any]:
-            time.sleep(self._seconds)
-            found: dict[str, Any] = session.snapshot()["lateness"]
-            return found
-
-        found: dict[str, Any] = self._observe(PACED_PER_S, lateness, kind)
+        found: dict[str, Any] = self._observe(PACED_PER_S, lambda session: lateness(session, self._seconds), kind)
         return found
 
     def pgbench(self, mode: str) -> float:
@@ -94,43 +89,17 @@ class Bench:
         return float(re.findall(r"tps = ([0-9.]+)", done.stdout)[-1])
 
     def _observe(self, rate_per_s: float, look: Callable[[ObserverSession], Any], kind: str = "ledger") -> Any:
-        with tempfile.TemporaryDirectory(prefix="chaosdrills-") as name:
-            arguments = {"dsn": self._dsn, "connections": self._connections, "kind": kind, "read_from": "nothing"}
-            spec = ObserverSpec(
-                uuid.uuid4().hex[:8], "timescaledb", WORKLOAD, Path(name) / "record", arguments,
-                rate_per_s=rate_per_s, max_in_flight=self._connections * 32,
-            )  # fmt: skip
-            session = ObserverSession.start(spec, Path(name), 60)
-            try:
-                time.sleep(WARM_S)
-                found = look(session)
-                session.finish(10, 120)
-            finally:
-                session.close()
-        return found
-
-    def _rate(self, session: ObserverSession) -> float:
-        first, begin = session.snapshot()["acked"], time.monotonic()
-        time.sleep(self._seconds)
-        last, end = session.snapshot()["acked"], time.monotonic()
-        return float((last - first) / (end - begin))
+        given = {"dsn": self._dsn, "connections": self._connections, "kind": kind, "read_from": "nothing"}
+        most = self._connections * 32
+        return observed("timescaledb", WORKLOAD, given, look, rate_per_s=rate_per_s, max_in_flight=most, warm_s=WARM_S)
 
 
 def compare(bench: Bench, rounds: int) -> dict[str, Any]:
     """Rates and ratios over all rounds."""
-    kinds = ("ledger", *PGBENCH)
-    rates: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for number in range(rounds):
-        turn = number % len(kinds)
-        for kind in kinds[turn:] + kinds[:turn]:
-            rates[kind].append(bench.ledger() if kind == "ledger" else bench.pgbench(kind))
-            print(f"round {number + 1}: {kind:8s} {rates[kind][-1]:10,.0f} inserts/s", flush=True)
-    medians = {kind: statistics.median(found) for kind, found in rates.items()}
-    result: dict[str, Any] = {f"{kind}_per_s": round(value) for kind, value in medians.items()}
+    rates = in_turn(("ledger", *PGBENCH), rounds, bench.measure, "inserts")
+    result: dict[str, Any] = dict(medians(rates))
     for kind in PGBENCH:
-        pairs = zip(rates["ledger"], rates[kind], strict=True)
-        result[f"ratio_to_{kind}"] = round(medians["ledger"] / medians[kind], 3)
-        result[f"ratios_to_{kind}"] = [round(ours / theirs, 3) for ours, theirs in pairs]
+        result |= ratios(rates, "ledger", kind)
     return result
 
 

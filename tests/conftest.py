@@ -44,6 +44,7 @@ def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
 
 LONGEST = (
     "lab/test_experiments.py",
+    "drills/test_accidents.py",
     "timescaledb/test_workload.py",
     "timescaledb/test_actions.py",
     "timescaledb/test_isolation.py",
@@ -63,7 +64,6 @@ LONGEST = (
     "kafka/test_workload.py",
     "kafka/test_group.py",
     "kafka/test_actions.py",
-    "drills/test_accidents.py",
     "gameday/test_soak.py",
     "drills/test_documented.py",
     "drills/test_abort.py",

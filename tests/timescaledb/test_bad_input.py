@@ -190,10 +190,10 @@ def test_timeouts_that_are_meant_for_applications_end_no_read_back(
     columns = "drill, stream, seq, payload, checksum"
     plant = f"INSERT INTO {drill.schema}.ledger ({columns}) SELECT 'x', 0, 0, repeat('x', 400), 0 "
     with session(timescaledb_lab) as connection:
-        connection.execute(plant + "FROM generate_series(1, 100000)")
+        connection.execute(plant + "FROM generate_series(1, 300000)")
     with superuser(timescaledb_lab) as connection:
         for name in names:
-            connection.execute(f"ALTER ROLE drill SET {name} = '10ms'")
+            connection.execute(f"ALTER ROLE drill SET {name} = '50ms'")
     try:
         result = drill.finish()
     finally:
@@ -201,7 +201,7 @@ def test_timeouts_that_are_meant_for_applications_end_no_read_back(
             for name in names:
                 connection.execute(f"ALTER ROLE drill RESET {name}")
     assert all(check["ok"] for check in result["checks"]), result["checks"]
-    assert result["findings"]["foreign"] == 100_000
+    assert result["findings"]["foreign"] == 300_000
     assert drill.survivors()[0] == sorted(drill.written(Outcome.OK)[0])
     assert drill.schema not in schemas(timescaledb_lab)
 
