@@ -141,8 +141,8 @@ class Sending(Generic[M]):
 
     @property
     def in_flight(self) -> int:
-        """How many writes have no outcome yet."""
-        return self._in_flight.count - len(self._to_note)
+        """How many writes have no outcome yet; for any thread."""
+        return max(0, self._in_flight.count - len(self._to_note))  # another thread may see one of the two changed
 
     def oldest_in_flight_ns(self) -> int | None:
         """The intended time of the oldest of them."""
