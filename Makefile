@@ -8,14 +8,17 @@ MODULES := chaosdrills tests benchmarks
 # Tests that only compute, with a low priority beside those that run real servers and watch them.
 PURE := tests/core tests/report
 
-# The others run real servers and watch them, each worker with labs of its own, a file staying together (two of Kafka's
-# drills at once fill two cores; PostgreSQL's and Redis's mostly wait). Beside others a drill may find no quiet baseline,
-# so what failed is tried once more, alone, when all is done: that must pass, and both are shown.
-WORKERS ?= 5
-SERVERS := tests $(addprefix --ignore=,$(PURE))
+# The others run real servers and watch them, each worker with labs of its own, a file staying together: those of
+# PostgreSQL and then of Redis, which mostly wait for Patroni and for Sentinel, beside the rest. Beside others a drill may
+# find no quiet baseline, so what failed is tried once more, alone, when all is done: that must pass, and both are shown.
+WORKERS ?= 3
+WAITING_WORKERS ?= 3
+POSTGRESQL := $(sort tests/timescaledb tests/lab/test_application.py $(wildcard tests/lab/test_timescaledb*.py))
+REDIS := $(sort tests/redis tests/feast tests/gameday/test_soak.py $(wildcard tests/lab/test_redis*.py tests/lab/test_fea*.py tests/lab/test_heal*.py))
+OTHERS := tests $(addprefix --ignore=,$(PURE) $(POSTGRESQL) $(REDIS))
 TRIES := .pytest_cache/tries
 
-.PHONY: drill drills test feast test-pure test-servers test-again lint validate bench clean
+.PHONY: drill drills test feast test-pure test-servers test-waiting test-again lint validate bench clean
 
 drill: $(VENV)/.all
 	@$(BIN)/chaos --no-version-check run $(EXPERIMENT)
@@ -26,7 +29,7 @@ drills: $(VENV)/.dev
 
 test: lint validate feast
 	@rm -rf $(TRIES)
-	@$(MAKE) --no-print-directory --jobs=2 test-servers test-pure
+	@$(MAKE) --no-print-directory --jobs=3 test-servers test-waiting test-pure
 	@$(MAKE) --no-print-directory test-again
 
 # An environment for Feast, made once (590 MB): no test is to wait for it.
@@ -36,14 +39,23 @@ feast: $(VENV)/.dev
 test-pure: $(VENV)/.dev
 	nice -n 15 $(BIN)/python -m pytest -q $(PURE)
 
-# What fails is left to test-again; all else that keeps pytest from an answer is final.
 test-servers: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -o cache_dir=$(TRIES) $(SERVERS) -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
-	  || { status=$$?; test $$status -eq 1 && touch $(TRIES)/failed; }
+	@$(call try,servers,$(OTHERS) -n $(WORKERS))
+
+test-waiting: $(VENV)/.dev
+	@TESTS_LANE=3 $(call try,postgresql,$(POSTGRESQL) -n $(WAITING_WORKERS))
+	@TESTS_LANE=3 $(call try,redis,$(REDIS) -n $(WAITING_WORKERS))
 
 test-again: $(VENV)/.dev
-	@test ! -e $(TRIES)/failed || { echo "Once more, alone: what failed beside others"; \
-	  $(BIN)/python -m pytest -q -o cache_dir=$(TRIES) $(SERVERS) --last-failed --last-failed-no-failures=none; }
+	@$(call again,servers,$(OTHERS))
+	@$(call again,postgresql,$(POSTGRESQL))
+	@$(call again,redis,$(REDIS))
+
+# What fails is left to test-again; all else that keeps pytest from an answer is final.
+try = $(BIN)/python -m pytest -q -o cache_dir=$(TRIES)/$1 $2 --dist loadfile --no-loadscope-reorder \
+  || { status=$$?; test $$status -eq 1 && touch $(TRIES)/$1.failed; }
+again = test ! -e $(TRIES)/$1.failed || { echo "Once more, alone: what failed beside others ($1)"; \
+  $(BIN)/python -m pytest -q -o cache_dir=$(TRIES)/$1 $2 --last-failed --last-failed-no-failures=none; }
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(MODULES)

@@ -22,7 +22,7 @@ PORTS_OF_A_LAB = (0, 1, 2, 100, 101, 102)
 POSTGRESQL_OFFSETS = (0, 1, 20, 21, 40, 41, 50, 51, 60, 70, 71, 90)  # of one on any network
 REDIS_OFFSETS = (*(first + node for first in (0, 20, 40, 50, 70) for node in range(3)), 60)  # of one on any network
 PORTS_OF_A_WORKER = 1600
-WORKERS = 6  # at most; the Makefile's are fewer
+WORKERS = 6  # the Makefile's
 OFFSETS = tuple(first + node for first in (0, 10, 50, 60, 100, 150) for node in range(3))  # of one on any network
 
 
@@ -30,8 +30,9 @@ def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
     """A base port for a Kafka lab whose ports are free now, below the range the kernel hands out itself.
 
     Each of up to `WORKERS` pytest-xdist workers looks in a range of its own: two must not find the same ports free.
+    Those of another pytest beside have the numbers from `TESTS_LANE` on.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + int(os.environ.get("TESTS_LANE", 0))
     first = 20000 + worker % WORKERS * PORTS_OF_A_WORKER
     begin = os.getpid() % 8 * 200  # other runs of the tests on this machine
     for step in range(0, PORTS_OF_A_WORKER, 200):
@@ -44,42 +45,35 @@ def free_base_port(offsets: tuple[int, ...] = PORTS_OF_A_LAB) -> int:
 LONGEST = (
     "lab/test_experiments.py",
     "drills/test_accidents.py",
-    "lab/test_timescaledb_experiments.py",
-    "timescaledb/test_isolation.py",
-    "lab/test_redis_experiments.py",
-    "timescaledb/test_actions.py",
-    "kafka/test_group.py",
-    "timescaledb/test_bad_input.py",
-    "kafka/test_workload.py",
-    "gameday/test_soak.py",
-    "lab/test_timescaledb_lab.py",
-    "kafka/test_isolation.py",
-    "lab/test_feast_experiments.py",
-    "kafka/test_restart.py",
-    "redis/test_isolation.py",
-    "kafka/test_actions.py",
-    "timescaledb/test_watcher.py",
-    "drills/test_documented.py",
-    "lab/test_application.py",
-    "drills/test_own_lab.py",
     "timescaledb/test_workload.py",
-    "drills/test_abort.py",
-    "redis/test_workload.py",
-    "drills/test_talking.py",
+    "timescaledb/test_actions.py",
+    "timescaledb/test_isolation.py",
     "timescaledb/test_registers.py",
-    "lab/test_redis_restart_storm.py",
-    "drills/test_new.py",
-    "redis/test_bad_input.py",
+    "lab/test_timescaledb_experiments.py",
+    "lab/test_redis_experiments.py",
+    "lab/test_feast_experiments.py",
+    "lab/test_timescaledb_lab.py",
+    "lab/test_application.py",
     "redis/test_actions.py",
-    "kafka/test_probes.py",
-    "lab/test_redis_lab.py",
-    "drills/test_foreign.py",
+    "redis/test_isolation.py",
+    "redis/test_workload.py",
     "redis/test_probes.py",
-    "feast/test_against_feast.py",
-    "kafka/test_faults.py",
     "feast/test_features.py",
+    "kafka/test_restart.py",
+    "kafka/test_isolation.py",
+    "kafka/test_workload.py",
+    "kafka/test_group.py",
+    "kafka/test_actions.py",
+    "gameday/test_soak.py",
+    "drills/test_documented.py",
+    "drills/test_abort.py",
+    "drills/test_talking.py",
+    "kafka/test_probes.py",
+    "drills/test_foreign.py",
+    "kafka/test_faults.py",
     "kafka/test_authentication.py",
     "lab/test_kafka_lab.py",
+    "drills/test_own_lab.py",
 )
 TESTS = Path(__file__).parent
 
