@@ -17,7 +17,7 @@ from chaosdrills.host import nodes
 from chaosdrills.host.processes import wait_until
 from tests.drills.chaos import WAIT, Experiment, Place, Run, action, control, experiment, in_memory, with_foreign_fault
 from tests.drills.conftest import LabFor
-from tests.drills.services import REDIS, SERVICES, Service
+from tests.drills.services import SERVICES, Service
 
 pytestmark = pytest.mark.lab
 
@@ -33,10 +33,9 @@ def lab(lab_for: LabFor, request: pytest.FixtureRequest) -> Iterator[Place]:
 
 
 def at_once(service: Service) -> Experiment:
-    """It heals without waiting for a recovery, which takes longest on PostgreSQL and Kafka."""
+    """It heals without waiting for a recovery."""
     described = experiment(service)
-    if service is not REDIS:
-        described["method"].remove(action(described, WAIT))
+    described["method"].remove(action(described, WAIT))
     return described
 
 

@@ -12,6 +12,7 @@ from chaosdrills.errors import UnavailableError
 from chaosdrills.faults import lock, marking
 from chaosdrills.faults.heal_log import outstanding
 from chaosdrills.faults.healing import heal_outstanding
+from chaosdrills.host import nodes
 from chaosdrills.host.nodes import Cluster, start_node
 from chaosdrills.host.processes import is_paused, wait_until
 from chaosdrills.host.sockets import accepts
@@ -368,3 +369,17 @@ def test_a_preview_names_the_very_processes_and_does_nothing(lab: Cluster) -> No
         assert "nothing allows it: nothing was flushed" in str(refused)
     whole = {"endpoint": way.url.addresses, "brokers": 3, "noun": "servers", "degraded": ""}
     assert preview.look(way, to_come=False) == whole
+
+
+def test_a_server_that_nobody_wrote_down_is_taken_for_what_it_is(redis_lab: Cluster) -> None:
+    """Whoever started it was killed before it could: a second one would find its port taken, and end."""
+    for node_id in (redis_lab.nodes[1].id, redis_lab.nodes[-1].id):
+        with nodes.changing("redis"):
+            cluster = nodes.load("redis")
+            assert cluster is not None
+            process, cluster.node(node_id).process = cluster.node(node_id).process, None
+            nodes.save(cluster)
+        assert nodes.start_node("redis", node_id)
+        again = nodes.load("redis")
+        assert again is not None
+        assert again.node(node_id).process == process
