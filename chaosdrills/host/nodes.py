@@ -190,11 +190,11 @@ def _unwritten(node: Node) -> Identity | None:
     What a command begins with (``unshare --user``) is gone once it has become what it runs, and a Redis goes to its
     data.
     """
+    homes = [home for home in (node.cwd, node.data_dir) if os.path.isdir(home)]
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         with suppress(OSError):
             words = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).rstrip("\0").split("\0")
             is_its = len(words) > 1 and node.argv[-len(words) :] == words
-            homes = [home for home in (node.cwd, node.data_dir) if os.path.isdir(home)]
             if is_its and os.getsid(pid) == pid and any(os.path.samefile(f"/proc/{pid}/cwd", home) for home in homes):
                 return identify(pid)
     return None

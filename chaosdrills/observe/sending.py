@@ -192,9 +192,7 @@ class Sending(Generic[M]):
             self._forget(line)
             sent, waiting = line.drop()
             self._settled[Outcome.FAILED] += waiting
-            if sent:
-                self._to_note += sent
-                self._noted_as.append((len(sent), NO_TIME, Outcome.UNKNOWN))
+            self._keep(sent, NO_TIME, Outcome.UNKNOWN)
         self._note(boottime_ns())
         self._hand_over()
 
@@ -221,7 +219,7 @@ class Sending(Generic[M]):
             self._tell_refusal(line)
         if line.waiting or line.unflushed:
             self._push(line, now_ns)
-        elif self._full:
+        else:
             self._watch(line)
 
     def _push(self, line: Line[M], now_ns: int) -> None:
@@ -230,17 +228,13 @@ class Sending(Generic[M]):
         except Lost as lost:
             self._lose(line, str(lost))
         else:
-            if line.unflushed or self._full:
-                self._watch(line)
+            self._watch(line)
 
     def _watch(self, line: Line[M]) -> None:
         """Wait for the socket to take more only where it has not taken all."""
-        if line.unflushed and line.descriptor not in self._full:
-            self._full.add(line.descriptor)
-            self._poll.modify(line.descriptor, select.POLLIN | select.POLLOUT)
-        elif not line.unflushed and line.descriptor in self._full:
-            self._full.remove(line.descriptor)
-            self._poll.modify(line.descriptor, select.POLLIN)
+        if line.unflushed != (line.descriptor in self._full):
+            self._full ^= {line.descriptor}
+            self._poll.modify(line.descriptor, select.POLLIN | (select.POLLOUT if line.unflushed else 0))
 
     def _give_up_silent(self, now_ns: int) -> None:
         for line in self._lines:
@@ -281,13 +275,16 @@ class Sending(Generic[M]):
     def _note(self, now_ns: int) -> None:
         """What was settled since shares this instant. It is handed over with what follows at once: tables are dear."""
         for outcome, numbers in self._settled.items():
-            if numbers:
-                self._to_note += numbers
-                self._noted_as.append((len(numbers), now_ns, outcome))
-                numbers.clear()
+            self._keep(numbers, now_ns, outcome)
+            numbers.clear()
         if self._to_note and (len(self._to_note) >= BATCH or now_ns - self._noted_ns >= BATCH_NS):
             self._noted_ns = now_ns
             self._hand_over()
+
+    def _keep(self, numbers: list[int], completed_ns: int, outcome: Outcome) -> None:
+        if numbers:
+            self._to_note += numbers
+            self._noted_as.append((len(numbers), completed_ns, outcome))
 
     def _hand_over(self) -> None:
         if not self._to_note:
