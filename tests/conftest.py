@@ -3,17 +3,16 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from chaosdrills.host.nodes import Cluster, load, start_node
-from chaosdrills.host.processes import this_process, wait_until
-from chaosdrills.lab import lifecycle
+from chaosdrills.host.processes import wait_until
 from chaosdrills.lab.lifecycle import service_module
 from chaosdrills.lab.ports import is_free
-from tests.shared_labs import SharedLabs
+from tests.shared_labs import SharedLabs, lab_in
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has started the tests in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what they start, and interrupt, would inherit it
@@ -102,17 +101,8 @@ def shared_labs() -> Iterator[SharedLabs]:
     labs.end_idle()
 
 
-@contextmanager
-def _lab(service: str, state_home: Path, offsets: tuple[int, ...]) -> Iterator[Cluster]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(state_home))
-        cluster = lifecycle.up(service, {"base_port": free_base_port(offsets)}, owner=this_process())
-    try:
-        yield cluster
-    finally:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_STATE_HOME", str(state_home))
-            lifecycle.down(service)
+def _held(service: str, offsets: tuple[int, ...], labs: SharedLabs, state: Path) -> AbstractContextManager[Cluster]:
+    return labs.held(f"{service}_lab", lambda: lab_in(state, service, {"base_port": free_base_port(offsets)}))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +116,7 @@ def kafka_lab(shared_labs: SharedLabs, state_home: Path) -> Iterator[Cluster]:
 
     The jars and the AOT cache are the user's own (XDG_CACHE_HOME is left alone), so that only the first run is slow.
     """
-    with shared_labs.held("kafka_lab", lambda: _lab("kafka", state_home, PORTS_OF_A_LAB)) as cluster:
+    with _held("kafka", PORTS_OF_A_LAB, shared_labs, state_home) as cluster:
         yield cluster
 
 
@@ -146,7 +136,7 @@ def timescaledb_lab(shared_labs: SharedLabs, state_home: Path) -> Iterator[Clust
 
     `chaosdrills.lab.timescaledb.configuration(timescaledb_lab)` is how they are reached. Drop what you make.
     """
-    with shared_labs.held("timescaledb_lab", lambda: _lab("timescaledb", state_home, POSTGRESQL_OFFSETS)) as cluster:
+    with _held("timescaledb", POSTGRESQL_OFFSETS, shared_labs, state_home) as cluster:
         yield cluster
 
 
@@ -163,7 +153,7 @@ def redis_lab(shared_labs: SharedLabs, state_home: Path) -> Iterator[Cluster]:
 
     `chaosdrills.lab.redis.configuration(redis_lab)` is how they are reached. Use keys of your own.
     """
-    with shared_labs.held("redis_lab", lambda: _lab("redis", state_home, REDIS_OFFSETS)) as cluster:
+    with _held("redis", REDIS_OFFSETS, shared_labs, state_home) as cluster:
         yield cluster
 
 

@@ -6,9 +6,36 @@ worker has labs of its own.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
+from chaosdrills.host.nodes import Cluster
+from chaosdrills.host.processes import this_process
+from chaosdrills.lab import lifecycle
+
 T = TypeVar("T")
+
+
+@contextmanager
+def state_in(folder: Path) -> Iterator[None]:
+    """XDG_STATE_HOME, by which a lab is found."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield
+
+
+@contextmanager
+def lab_in(state: Path, service: str, options: dict[str, Any]) -> Iterator[Cluster]:
+    """A lab of this process's, with its state in that folder."""
+    with state_in(state):
+        cluster = lifecycle.up(service, options, owner=this_process())
+    try:
+        yield cluster
+    finally:
+        with state_in(state):
+            lifecycle.down(service)
 
 
 class SharedLabs:

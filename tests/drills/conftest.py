@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from chaosdrills.faults.heal_log import outstanding
-from chaosdrills.host.processes import this_process, wait_until
-from chaosdrills.lab import lifecycle
+from chaosdrills.host.processes import wait_until
 from tests.drills.chaos import Place, Run
 from tests.drills.services import KAFKA, Service
-from tests.shared_labs import SharedLabs
+from tests.shared_labs import SharedLabs, lab_in, state_in
 
 LabFor = Callable[[Service], AbstractContextManager[Place]]
 
@@ -20,16 +19,10 @@ LabFor = Callable[[Service], AbstractContextManager[Place]]
 def lab_of(service: Service, folder: Path) -> Iterator[Place]:
     """A lab for all drills on a service, in a state folder that only their runs know."""
     state = folder / "state"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(state))
-        cluster = lifecycle.up(service.name, service.options(), owner=this_process())
-        way = service.way(cluster)
-    try:
+    with lab_in(state, service.name, service.options()) as cluster:
+        with state_in(state):
+            way = service.way(cluster)
         yield Place(folder, cluster.endpoint, state, service=service, way=way)
-    finally:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_STATE_HOME", str(state))
-            lifecycle.down(service.name)
 
 
 @pytest.fixture(scope="module")
