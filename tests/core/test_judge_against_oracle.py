@@ -37,7 +37,7 @@ def differences(first: int) -> list[tuple[int, dict[str, Any]]]:
     return found
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(900)
 def test_the_judge_agrees_with_the_oracle() -> None:
     with ProcessPoolExecutor() as pool:
         apart = [one for chunk in pool.map(differences, range(0, HISTORIES, CHUNK)) for one in chunk]
